@@ -1,0 +1,374 @@
+"""The documents that cross the API: what a person asks for, and what the lab answers.
+
+Requests refuse unknown keys, so that a misspelt option is an error and not a silent default. Sizes
+are bytes, times are ISO 8601 in UTC, shares run from 0 to 1; None always means "not known" or
+"not available", never zero.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_LIST = 200
+MAX_TEXT = 400
+
+
+class Document(BaseModel):
+    """Base of all documents: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+# ---- requests ------------------------------------------------------------------------------
+
+
+class FrameworkChoice(Document):
+    """A row of the catalogue. Absent version: the newest; absent architecture: the machine's."""
+
+    framework: str = Field(min_length=1, max_length=MAX_TEXT)
+    version: str | None = Field(default=None, max_length=MAX_TEXT)
+    architecture: str | None = Field(default=None, max_length=MAX_TEXT)
+
+
+class ImageRequest(FrameworkChoice):
+    """An image of one's own: a framework and the tiers on top of it."""
+
+    name: str = Field(max_length=MAX_TEXT)
+    base: Literal["defaults", "none"] | list[str] = "defaults"
+    """Base tier: the defaults, nothing, or one's own choice of its packages."""
+    use_cases: list[str] = Field(default_factory=list, max_length=MAX_LIST)
+    """Keys of the use case tiers, such as `cv`."""
+    pip: list[str] = Field(default_factory=list, max_length=MAX_LIST)
+    """Requirements of one's own, such as `einops>=0.8`."""
+    apt: list[str] = Field(default_factory=list, max_length=MAX_LIST)
+    """Debian packages of one's own, such as `ffmpeg`."""
+    project: str | None = Field(default=None, max_length=4096)
+    """Folder that gets the Dockerfile; absent: the central `~/dockerfiles`."""
+    dockerfile: Literal["ask", "keep", "replace"] = "ask"
+    """When a Dockerfile that was edited by hand is there: refuse and ask, build it as it is, or
+    replace it (the old one is kept beside it)."""
+
+
+class ContainerRequest(Document):
+    """A container: from an image, or from a bare framework of the catalogue."""
+
+    name: str = Field(max_length=MAX_TEXT)
+    image: str | None = Field(default=None, max_length=MAX_TEXT)
+    """Name of an image of one's own, or any reference that this machine has."""
+    framework: FrameworkChoice | None = None
+    workspace: str | None = Field(default=None, max_length=4096)
+    """Folder mounted at /workspace; absent: `~/workspace/<name>`."""
+    data: str | None = Field(default=None, max_length=4096)
+    models: str | None = Field(default=None, max_length=4096)
+    gpu: str = Field(default="any", max_length=MAX_TEXT)
+    """`any`, `none` (CPU only), `whole`, a MIG profile (`1g.5gb`), or a slot (`0:1`)."""
+    gpus: int = Field(default=1, ge=1, le=16)
+    """How many such slots."""
+    start: bool = True
+
+
+# ---- answers -------------------------------------------------------------------------------
+
+
+class ErrorDocument(Document):
+    """Why something was refused, and what to do next."""
+
+    code: str
+    message: str
+    hint: str = ""
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class Availability(Document):
+    """Whether a part of the machine answers; `problem` says why not."""
+
+    available: bool
+    version: str | None = None
+    problem: str | None = None
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class About(Document):
+    """What this server is and for whom it answers."""
+
+    version: str
+    mode: Literal["workstation", "lab"] = "workstation"
+    user: str
+    uid: int
+    host: str
+    docker: Availability
+    gpu: Availability
+    architecture: str | None = None
+
+
+class CatalogueRow(Document):
+    """One framework and version of the catalogue."""
+
+    framework: str
+    version: str
+    architectures: list[str]
+    image: str
+    local: bool = False
+    """Whether the image is on this machine already."""
+
+
+class CatalogueProblem(Document):
+    """A row that could not be read, with its place."""
+
+    file: str
+    line: int
+    text: str
+    problem: str
+
+
+class Catalogue(Document):
+    """The rows that fit the machine's architecture, in the order of the file."""
+
+    rows: list[CatalogueRow]
+    frameworks: list[str]
+    architecture: str | None
+    architecture_from: Literal["request", "configuration", "driver"] | None
+    architectures: list[str]
+    problems: list[CatalogueProblem]
+    source: str
+
+
+class TierPackage(Document):
+    """A package of a tier and one sentence on what it is for."""
+
+    name: str
+    why: str
+
+
+class Tier(Document):
+    """A set of packages that belong together."""
+
+    key: str
+    title: str
+    why: str
+    packages: list[TierPackage]
+    apt: list[TierPackage] = Field(default_factory=list)
+    """Debian packages that the set needs."""
+
+
+class Tiers(Document):
+    """The base tier and the use cases that an admin offers."""
+
+    base: Tier
+    use_cases: list[Tier]
+
+
+class LimitValues(Document):
+    """The limits of one person. None is unlimited, 0 is zero. Memory in bytes."""
+
+    group: str
+    priority: int
+    max_cpus: float | None
+    memory: int | None
+    memory_swap: int | None
+    shm_size: int
+    pids_limit: int | None
+    max_containers: int | None
+    max_mig_instances: int | None
+    max_slots_per_container: int | None = None
+    cgroup_parent: str
+
+
+class Usage(Document):
+    """What a person has now."""
+
+    containers: int
+    slots: int
+
+
+class LimitsReport(Document):
+    """A person's limits and what is in use of them."""
+
+    user: str
+    limits: LimitValues
+    usage: Usage
+    source: str
+
+
+class GpuProcess(Document):
+    """A process on a GPU; memory in bytes."""
+
+    pid: int
+    memory: int | None
+    user: str | None = None
+    container: str | None = None
+
+
+class LeaseView(Document):
+    """Who has a slot, for which container, since when."""
+
+    owner: str
+    container: str
+    state: Literal["pending", "active", "held"]
+    since: datetime
+
+
+class Slot(Document):
+    """What can be given: a whole GPU (`0`) or a MIG instance (`0:1`)."""
+
+    slot: str
+    uuid: str
+    kind: Literal["gpu", "mig"]
+    profile: str
+    """MIG profile such as `1g.5gb`; `whole` for a GPU."""
+    memory_total: int | None
+    memory_used: int | None
+    utilisation: float | None
+    """0 to 1; None where the driver has none (MIG)."""
+    state: Literal["free", "leased", "foreign", "unusable"]
+    """`foreign`: used by a container that has no lease; `unusable`: lost, or MIG is on but has no
+    instance here."""
+    lease: LeaseView | None = None
+    used_by: str | None = None
+    """Name of the foreign container."""
+    processes: list[GpuProcess] = Field(default_factory=list)
+
+
+class Gpu(Document):
+    """A physical GPU with its slots. Temperature in degrees Celsius, power in watts."""
+
+    index: int
+    uuid: str
+    name: str
+    mig: bool
+    memory_total: int | None
+    memory_used: int | None
+    utilisation: float | None
+    temperature: int | None
+    power: float | None
+    problem: str | None = None
+    slots: list[Slot]
+
+
+class GpuSnapshot(Document):
+    """All GPUs of a machine at one moment."""
+
+    taken: datetime
+    host: str
+    driver: str | None
+    problem: str | None = None
+    gpus: list[Gpu]
+
+
+class DockerfilePreview(Document):
+    """The Dockerfile as it would be built, with the files of its build context."""
+
+    path: str
+    dockerfile: str
+    files: dict[str, str]
+    base_image: str
+    state: Literal["new", "same", "changed", "edited"]
+    """What lies at `path` now: nothing, the same, an older one of ours, or one edited by hand."""
+
+
+class Image(Document):
+    """An image: one's own (`managed`), or another one on this machine."""
+
+    name: str
+    reference: str
+    id: str
+    managed: bool
+    owner: str | None
+    framework: str | None
+    base_image: str | None
+    created: datetime | None
+    size: int
+    base: Literal["defaults", "none"] | list[str] | None = None
+    use_cases: list[str] = Field(default_factory=list)
+    pip: list[str] = Field(default_factory=list)
+    apt: list[str] = Field(default_factory=list)
+    dockerfile: str | None = None
+    containers: list[str] = Field(default_factory=list)
+
+
+class SlotReference(Document):
+    """A slot as a container names it."""
+
+    slot: str | None
+    uuid: str
+    profile: str | None
+
+
+class ContainerLimits(Document):
+    """The limits that Docker holds for a container. Bytes; None is unlimited."""
+
+    cpus: float | None
+    memory: int | None
+    memory_swap: int | None
+    shm_size: int | None
+    pids: int | None
+    cgroup_parent: str | None
+
+
+class Container(Document):
+    """A container: ours (`managed`), or one that AIME's tools or plain Docker made."""
+
+    name: str
+    full_name: str
+    id: str
+    managed: bool
+    owner: str | None
+    state: str
+    """Docker's word: created, running, exited, ..."""
+    status: str
+    image: str
+    framework: str | None
+    gpus: list[SlotReference]
+    workspace: str | None
+    data: str | None = None
+    models: str | None = None
+    created: datetime | None
+    made_by: Literal["ds01", "aime", "docker"]
+    limits: ContainerLimits | None = None
+    """Only in the view of one container."""
+
+
+class Logs(Document):
+    """The end of a container's output."""
+
+    text: str
+
+
+class StepProgress(Document):
+    """Where a long piece of work stands. `fraction` from 0 to 1, None when it cannot be told."""
+
+    phase: str
+    fraction: float | None = None
+    detail: str = ""
+
+
+class OperationEvent(Document):
+    """Something that an operation tells, in order of `id`."""
+
+    id: int
+    time: datetime
+    kind: Literal["progress", "log", "state"]
+    progress: StepProgress | None = None
+    text: str | None = None
+    state: str | None = None
+
+
+OperationState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
+
+
+class Operation(Document):
+    """A long piece of work: building an image, creating a container."""
+
+    id: str
+    kind: Literal["image.create", "container.create"]
+    title: str
+    owner: str
+    state: OperationState
+    progress: StepProgress | None = None
+    created: datetime
+    finished: datetime | None = None
+    result: dict[str, Any] | None = None
+    error: ErrorDocument | None = None
