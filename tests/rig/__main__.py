@@ -25,8 +25,8 @@ def environment(paths: RigPaths) -> dict[str, str]:
     }
 
 
-def print_environment(paths: RigPaths) -> str:
-    """Lines for ``eval``."""
+def export_lines(paths: RigPaths) -> str:
+    """The same for a shell's ``eval``."""
     pairs = environment(paths).items()
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in pairs)
 
@@ -46,9 +46,8 @@ def up(paths: RigPaths, options: argparse.Namespace) -> None:
         loaded = base_image.ensure_images(paths)
         print(f"# engine {'started' if started else 'was running'}, images", end=" ")
         print("loaded" if loaded else "were there", f"({time.monotonic() - began:.1f} s)")
-    lines = print_environment(paths)
-    (paths.root / "READY").write_text(lines)
-    print(lines, end="")
+        (paths.root / "READY").write_text(export_lines(paths))
+    print(export_lines(paths), end="")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,8 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
             print(json.dumps(facts, indent=2))
             return 0 if facts["healthy"] else 3
         elif options.verb == "env":
-            print(print_environment(paths), end="")
+            print(export_lines(paths), end="")
         else:
+            if not Engine(paths).is_healthy():
+                raise RigError("the engine does not run: python3 -m tests.rig up")
             for image in engine_api.get(paths.socket, "/images/json"):
                 size = f"{image['Size'] / 1e6:.0f} MB"
                 print(f"{image['Id'][7:19]}  {size:>8}  {' '.join(image['RepoTags'] or [])}")

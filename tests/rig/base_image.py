@@ -17,11 +17,12 @@ import subprocess
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import quote
 
 from . import engine_api, wheels
 from .paths import RigPaths
-from .processes import RigError, file_lock
+from .processes import RigError, file_lock, system_environment
 
 PYTORCH_TAG = "aimehub/pytorch-2.5.1-aime-cuda12.1.1"
 TENSORFLOW_TAG = "aimehub/tensorflow-2.16.1-cuda12.3"
@@ -58,21 +59,40 @@ def ensure_images(paths: RigPaths) -> bool:
     """
     with file_lock(paths.root / "images.lock"):
         archive = paths.cache / f"aime-base-{_key()}.tar"
-        index = archive.with_suffix(".json")
-        if not (archive.exists() and index.exists()):
-            _make_archive(paths, archive, index)
-        ids: dict[str, str] = json.loads(index.read_text())
-        if all(_image_id(paths, tag) == image_id for tag, image_id in ids.items()):
+        if not archive.exists():
+            _make_archive(paths, archive)
+        wanted = _configurations(archive)
+        if all(_has_image(paths, tag, config) for tag, config in wanted.items()):
             return False
         with archive.open("rb") as handle:
             engine_api.load_images(paths.socket, handle)
         return True
 
 
-def _image_id(paths: RigPaths, tag: str) -> str | None:
+def _configurations(archive: Path) -> dict[str, dict[str, Any]]:
+    """Tag -> configuration of each image in the archive."""
+    with tarfile.open(archive) as tar:
+        return {
+            tag: _read_json(tar, image["Config"])
+            for image in _read_json(tar, "manifest.json")
+            for tag in image["RepoTags"]
+        }
+
+
+def _read_json(tar: tarfile.TarFile, name: str) -> Any:
+    handle = tar.extractfile(name)
+    assert handle is not None  # a directory or a link has this name
+    with handle:
+        return json.load(handle)
+
+
+def _has_image(paths: RigPaths, tag: str, config: dict[str, Any]) -> bool:
+    """Is the image there, and made of just this? (Its id depends on the engine's kind of store.)"""
     if not engine_api.has_image(paths.socket, tag):
-        return None
-    return str(engine_api.get(paths.socket, f"/images/{quote(tag)}/json")["Id"])
+        return False
+    image = engine_api.get(paths.socket, f"/images/{quote(tag)}/json")
+    same_layers = image["RootFS"]["Layers"] == config["rootfs"]["diff_ids"]
+    return bool(same_layers and image["Config"]["Env"] == config["config"]["Env"])
 
 
 def _key() -> str:
@@ -114,7 +134,7 @@ def _mirror() -> list[str]:
 # ---- making the archive ----
 
 
-def _make_archive(paths: RigPaths, archive: Path, index: Path) -> None:
+def _make_archive(paths: RigPaths, archive: Path) -> None:
     """Write an archive in the format of `docker save`: one Debian layer shared by all images, and
     a small framework layer each.
     """
@@ -130,10 +150,9 @@ def _make_archive(paths: RigPaths, archive: Path, index: Path) -> None:
         for tag, layer in layers.items():
             _pack_wheels(FRAMEWORKS[tag], layer)
         partial = work / "archive.tar"
-        ids = _write_archive(partial, work / "debian.tar", layers)
+        _write_archive(partial, work / "debian.tar", layers)
         for old in paths.cache.glob("aime-base-*"):
-            old.unlink()  # of another recipe, or of an attempt that was cut short
-        index.write_text(json.dumps(ids))
+            old.unlink()  # of another recipe
         partial.replace(archive)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -149,7 +168,7 @@ def _debootstrap(root: Path) -> None:
         *_mirror(),
     ]
     try:
-        result = subprocess.run(command, capture_output=True, text=True)
+        result = subprocess.run(command, capture_output=True, text=True, env=system_environment())
     except FileNotFoundError:
         raise RigError("debootstrap is missing: apt-get install debootstrap") from None
     if result.returncode:
@@ -191,9 +210,8 @@ def _pack_wheels(packages: Iterable[wheels.Wheel], layer: Path) -> None:
             tar.addfile(entry, io.BytesIO(content))
 
 
-def _write_archive(target: Path, debian: Path, layers: dict[str, Path]) -> dict[str, str]:
-    """Returns tag -> image id."""
-    manifest, ids = [], {}
+def _write_archive(target: Path, debian: Path, layers: dict[str, Path]) -> None:
+    manifest = []
     with tarfile.open(target, "w") as tar:
         tar.add(debian, "debian.tar")
         for tag, layer in layers.items():
@@ -201,7 +219,6 @@ def _write_archive(target: Path, debian: Path, layers: dict[str, Path]) -> dict[
             config = json.dumps(_image_config([debian, layer])).encode()
             digest = hashlib.sha256(config).hexdigest()
             _add_bytes(tar, f"{digest}.json", config)
-            ids[tag] = f"sha256:{digest}"
             manifest.append(
                 {
                     "Config": f"{digest}.json",
@@ -210,7 +227,6 @@ def _write_archive(target: Path, debian: Path, layers: dict[str, Path]) -> dict[
                 }
             )
         _add_bytes(tar, "manifest.json", json.dumps(manifest).encode())
-    return ids
 
 
 def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -22,6 +22,7 @@ from .processes import (
     processes_with,
     recorded_process,
     stop_process,
+    system_path,
     wait_until,
 )
 
@@ -86,7 +87,7 @@ class Engine:
     def _check_machine(self) -> None:
         if os.geteuid() != 0:
             raise RigError("the rig's Docker engine needs root")
-        missing = [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
+        missing = [name for name in PROGRAMS if shutil.which(name, path=system_path()) is None]
         if missing:
             raise RigError(
                 f"not installed: {', '.join(missing)}. "
@@ -97,7 +98,7 @@ class Engine:
         paths = self.paths
         paths.make_directories()
         build_hook(paths)
-        firewall.write_wrappers(paths, _path())
+        firewall.write_wrappers(paths, system_path())
         firewall.enable_forwarding(paths)
         network.ensure_bridge(paths.bridge, paths.key)
         with (paths.root / "dockerd.log").open("ab") as log:
@@ -151,7 +152,7 @@ class Engine:
         }
         # Only this engine finds the GPU hook and the renaming iptables. Where firewalld runs, it
         # would be asked by D-Bus instead.
-        environment["PATH"] = f"{self.paths.bin}{os.pathsep}{_path()}"
+        environment["PATH"] = f"{self.paths.bin}{os.pathsep}{system_path()}"
         if name == "dockerd":
             environment["DBUS_SYSTEM_BUS_ADDRESS"] = f"unix:path={self.paths.run}/no-dbus"
         # A Popen object would complain when it is forgotten while its process runs.
@@ -233,8 +234,3 @@ class Engine:
             "bridge": self.paths.bridge,
             "subnet": str(network.bridge_subnet(self.paths.bridge)),
         }
-
-
-def _path() -> str:
-    """The PATH with the directories where Debian keeps system programs."""
-    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])

@@ -16,6 +16,7 @@ import subprocess
 from pathlib import Path
 
 from .paths import RigPaths
+from .processes import system_environment
 
 PROGRAMS = ("iptables", "ip6tables")
 TABLES = ("filter", "nat", "mangle", "raw")
@@ -98,6 +99,7 @@ def _run(program: str, table: str, *arguments: str) -> str:
     """What the program prints (it waits for its lock); nothing when it is missing or refuses."""
     command = [program, "-w", "10", "-t", table, *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (FileNotFoundError, subprocess.CalledProcessError):
+        result = subprocess.run(command, capture_output=True, text=True, env=system_environment())
+    except FileNotFoundError:
         return ""
+    return result.stdout if result.returncode == 0 else ""

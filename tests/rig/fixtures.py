@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from .hook import HookRecord, hook_records
 from .nvml import Machine, build
 from .paths import RigPaths
 from .processes import RigError
+from .registry import Registry
 from .users import EngineUse
 
 if TYPE_CHECKING:
@@ -79,6 +81,23 @@ def rig_engine() -> Iterator[RigEngine]:
         yield RigEngine(engine)
     finally:
         use.release()
+
+
+@pytest.fixture(scope="session")
+def rig_registry(rig_engine: RigEngine) -> Iterator[Registry]:
+    """A real registry with storage of its own for this test process; stopped at its end.
+
+    ``rig_registry.push(client, image)`` puts an image there and says by what name to pull it.
+    """
+    name = f"registry-{os.getpid()}"
+    registry = Registry(rig_engine.paths, name)
+    try:
+        registry.start()
+    except (RigError, OSError) as error:
+        pytest.fail(f"the rig's registry does not start: {error}", pytrace=False)
+    yield registry
+    registry.stop()
+    shutil.rmtree(registry.directory)
 
 
 @functools.cache

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from .processes import RigError
+from .processes import RigError, system_environment, system_path
 
 #: Program -> package that brings it.
 PACKAGES = {
@@ -19,14 +19,15 @@ PACKAGES = {
     "debootstrap": "debootstrap",
     "gcc": "gcc",
 }
+#: Package -> another that it needs for our use and does not bring.
+COMPANIONS = {"gcc": "libc6-dev", "debootstrap": "debian-archive-keyring"}
 #: Debian's service scripts ask this program whether they may start anything.
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def missing_packages() -> list[str]:
     """Packages whose programs are not on this machine."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    present = {program for program in PACKAGES if shutil.which(program, path=path)}
+    present = {program for program in PACKAGES if shutil.which(program, path=system_path())}
     return [package for program, package in PACKAGES.items() if program not in present]
 
 
@@ -40,9 +41,8 @@ def install_packages() -> list[str]:
     missing = missing_packages()
     if not missing:
         return []
-    # gcc alone comes without the C library's headers.
-    packages = [*missing, *(["libc6-dev"] if "gcc" in missing else [])]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    packages = [*missing, *(COMPANIONS[name] for name in missing if name in COMPANIONS)]
+    environment = {**system_environment(), "DEBIAN_FRONTEND": "noninteractive"}
     with _no_service_starts():
         subprocess.run(["apt-get", "update", "-qq"], env=environment)
         result = subprocess.run(
@@ -70,3 +70,30 @@ def _no_service_starts() -> Iterator[None]:
         yield
     finally:
         POLICY.unlink()
+
+
+def fetch_program(package: str, program: str, directory: Path) -> Path:
+    """Unpack a Debian package into `directory` and return the path of its program there.
+
+    Nothing is installed: a package with a service would have it start at the machine's next boot.
+    Raises RigError when apt-get cannot download the package.
+    """
+    unpacked = directory / package
+    path = unpacked / "usr/bin" / program
+    if path.exists():
+        return path
+    with tempfile.TemporaryDirectory(dir=directory) as name:
+        # Without apt's own user, which may not write into a directory of root's.
+        download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", "-q", package]
+        result = subprocess.run(download, cwd=name, capture_output=True, text=True)
+        if result.returncode:
+            subprocess.run(["apt-get", "update", "-qq"], capture_output=True)
+            result = subprocess.run(download, cwd=name, capture_output=True, text=True)
+        files = sorted(Path(name).glob("*.deb"))
+        if result.returncode or not files:
+            raise RigError(f"apt-get download {package} failed:\n{result.stderr[-1500:]}")
+        fresh = Path(name) / "unpacked"
+        subprocess.run(["dpkg-deb", "--extract", str(files[0]), str(fresh)], check=True)
+        shutil.rmtree(unpacked, ignore_errors=True)
+        fresh.rename(unpacked)
+    return path

@@ -8,11 +8,13 @@ import shlex
 import socket
 import subprocess
 
-from .processes import RigError
+from .processes import RigError, system_environment
 
 
 def _ip(*arguments: str) -> str:
-    result = subprocess.run(["ip", *arguments], capture_output=True, text=True)
+    result = subprocess.run(
+        ["ip", *arguments], capture_output=True, text=True, env=system_environment()
+    )
     if result.returncode:
         raise RigError(f"ip {shlex.join(arguments)}: {result.stderr.strip()}")
     return result.stdout

@@ -24,6 +24,16 @@ def file_lock(path: Path) -> Iterator[None]:
         yield
 
 
+def system_path() -> str:
+    """The PATH and the directories of system programs, which `su` leaves out of it."""
+    return os.pathsep.join([os.environ.get("PATH", "/usr/bin:/bin"), "/usr/sbin", "/sbin"])
+
+
+def system_environment() -> dict[str, str]:
+    """The environment for a system program."""
+    return {**os.environ, "PATH": system_path()}
+
+
 def wait_until(condition: Callable[[], bool], seconds: float, interval: float = 0.02) -> bool:
     """Ask again every `interval` seconds; return False when `seconds` have passed in vain."""
     deadline = time.monotonic() + seconds

@@ -11,12 +11,10 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .install import fetch_program
 from .paths import RigPaths
 from .processes import RigError, file_lock, has_ended, recorded_process, stop_process, wait_until
 
@@ -34,6 +32,7 @@ class Registry:
 
     def __init__(self, paths: RigPaths, name: str = "registry") -> None:
         self.directory = paths.root / name
+        self._cache = paths.cache
         self._pid_file = self.directory / "pid"
         self._config = self.directory / "config.yml"
 
@@ -47,7 +46,8 @@ class Registry:
     def start(self) -> str:
         """Start it unless it runs, and return its address.
 
-        Raises RigError when docker-registry is not installed or does not start.
+        Debian's package is fetched if it is not installed. Raises RigError when that fails, or when
+        the registry does not start.
         """
         with file_lock(self.directory / "lock"):
             address = self.address
@@ -63,7 +63,8 @@ class Registry:
     def _start(self) -> str:
         program = shutil.which(PROGRAM)
         if program is None:
-            raise RigError(f"not installed: {PROGRAM}. Run `apt-get install {PROGRAM}`.")
+            with file_lock(self._cache / "registry.lock"):
+                program = str(fetch_program(PROGRAM, PROGRAM, self._cache))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -132,20 +133,3 @@ def _answers(address: str) -> bool:
 def _opener() -> urllib.request.OpenerDirector:
     """An opener that goes past any proxy of the environment."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-@contextlib.contextmanager
-def slowed_loopback(interface: str, kbit_per_second: int) -> Iterator[None]:
-    """Limit what an interface sends, for a pull that takes long enough to watch.
-
-    For an interface of a network namespace of the test's own; never for the machine's.
-    """
-    shape = ["rate", f"{kbit_per_second}kbit", "burst", "32kbit", "latency", "400ms"]
-    subprocess.run(["tc", "qdisc", "add", "dev", interface, "root", "tbf", *shape], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["tc", "qdisc", "del", "dev", interface, "root"], check=True)
-
-
-__all__ = ["Path", "Registry", "slowed_loopback"]

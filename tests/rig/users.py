@@ -20,10 +20,14 @@ class EngineUse:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._handle = _users_file(engine.paths).open("a")
-        # Waits while the last user of an earlier session stops the engine.
-        fcntl.flock(self._handle, fcntl.LOCK_SH)
-        if engine.up():
-            _marker(engine.paths).touch()
+        try:
+            # Waits while the last user of an earlier session stops the engine.
+            fcntl.flock(self._handle, fcntl.LOCK_SH)
+            if engine.up():
+                _marker(engine.paths).touch()
+        except BaseException:
+            self._handle.close()
+            raise
 
     def release(self) -> None:
         """Leave; stops the engine if nobody else uses it and it is ours to stop."""

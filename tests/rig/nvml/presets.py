@@ -15,14 +15,20 @@ SEVEN: Partition = [(19, start) for start in range(7)]
 MIXED: Partition = [(9, 4), (14, 0), (19, 2), (19, 3)]
 
 
-def gpus(count: int, model: str, mig: Mapping[int, Partition] | None = None) -> list[str]:
+#: Driver version, NVML version and newest CUDA, as nvmlSystemGetCudaDriverVersion counts it.
+CUDA_13 = "driver=580.95.05 nvml=13.580.95.05 cuda=13000"
+CUDA_12 = "driver=550.163.01 nvml=12.550.163.01 cuda=12040"
+
+
+def gpus(
+    count: int, model: str, mig: Mapping[int, Partition] | None = None, driver: str = CUDA_13
+) -> list[str]:
     """A machine of equal GPUs.
 
     `mig` names the GPUs with MIG and their partitions; each GPU instance gets one compute instance
     over all of it.
     """
     mig = mig or {}
-    driver = "sys driver=580.95.05 nvml=13.580.95.05 cuda=13000"
     lines = [
         f"gpu model={model} mig={int(i in mig)} util={0 if i in mig else 10 + i} mutil=5"
         f" temp={35 + i} power={60000 + 1000 * i} used=2"
@@ -37,7 +43,7 @@ def gpus(count: int, model: str, mig: Mapping[int, Partition] | None = None) -> 
                 f"ci gpu={gpu} gi={instance} id=0 profile={compute} start=0 n={number + 1}"
             )
             number += 2
-    return [f"{driver} next={number}", *lines]
+    return [f"sys {driver} next={number}", *lines]
 
 
 def _instance_id(model: str, profile: int, start: int) -> tuple[int, int]:
@@ -49,8 +55,11 @@ def _instance_id(model: str, profile: int, start: int) -> tuple[int, int]:
 
 
 def lab() -> list[str]:
-    """A lab's server: two whole A100s, one cut into 3g+2g+1g+1g, one into seven 1g."""
-    return gpus(4, "a100-40", {2: MIXED, 3: SEVEN})
+    """A lab's server: two whole A100s, one cut into 3g+2g+1g+1g, one into seven 1g.
+
+    Its driver is of the CUDA generation that the stand-in AIME images are for.
+    """
+    return gpus(4, "a100-40", {2: MIXED, 3: SEVEN}, CUDA_12)
 
 
 def dgx() -> list[str]:
