@@ -1,0 +1,270 @@
+"""Giving slots to containers, in two phases.
+
+First a claim: one transaction looks at names, limits and free slots, and writes the container and
+its leases as pending. Then Docker is asked; and then the claim is activated, or released. Between
+the two the slots are nobody else's, whatever happens to this process.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ds01_jupyter.core import ledger_tables as tables
+from ds01_jupyter.core.allocator_refusals import (
+    container_limit,
+    name_taken,
+    no_such_slot,
+    none_free,
+    slot_limit,
+    slots_per_container,
+)
+from ds01_jupyter.core.errors import Conflict, NotFound
+from ds01_jupyter.core.gpu.nvml import NvmlDriver
+from ds01_jupyter.core.gpu.placement import GpuOccupancy, choose
+from ds01_jupyter.core.gpu.request import GpuRequest
+from ds01_jupyter.core.gpu.slots import GpuReading, SlotInfo
+from ds01_jupyter.core.identity import Person
+from ds01_jupyter.core.ledger import ContainerRow, LeaseRow, Ledger
+from ds01_jupyter.core.models import LimitValues
+from ds01_jupyter.core.names import full_name
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A name and slots (none for CPU-only) that are held for one container to be made."""
+
+    claim_id: str
+    full_name: str
+    slots: tuple[SlotInfo, ...]
+
+
+class Allocator:
+    """Claims on the slots of one host."""
+
+    def __init__(self, ledger: Ledger, driver: NvmlDriver, host: str) -> None:
+        self._ledger = ledger
+        self._driver = driver
+        self._host = host
+
+    def claim(
+        self,
+        person: Person,
+        name: str,
+        request: GpuRequest,
+        limits: LimitValues,
+        foreign: Mapping[str, str],
+        document: Mapping[str, Any],
+    ) -> Claim:
+        """Hold the name and the slots for a container that this process is about to make.
+
+        `foreign` names, by slot UUID, the containers that use a slot without a lease: those slots
+        are not given. `document` is kept with the container. Raises `Conflict` (name taken),
+        `LimitReached`, `NoFreeSlot`, `NotFound` (this machine has no such slot) or
+        `DriverUnavailable`; then nothing is held. CPU-only asks the driver nothing.
+        """
+        slots: Sequence[SlotInfo] = ()
+        memory: Mapping[str, float] = {}
+        if request.kind != "none":
+            slots = self._driver.inventory(fresh=True).slots
+            memory = _memory_percent(self._driver.snapshot())
+        claim_id = secrets.token_hex(16)
+        wanted = full_name(name, person.uid)
+        with self._ledger.writing() as connection:
+            if tables.container_by_name(connection, wanted) is not None:
+                raise name_taken(name)
+            leases = tables.live_leases(connection, host=self._host)
+            mine = tables.containers(connection, person.uid)
+            owned = tables.live_leases(connection, uid=person.uid)
+            _check_limits(limits, request, mine, owned)
+            chosen = self._choose(slots, request, limits.priority, leases, foreign, memory)
+            tables.insert_container(connection, claim_id, wanted, name, person, document)
+            row = tables.container(connection, claim_id)
+            assert row is not None
+            tables.insert_leases(connection, row, chosen, priority=limits.priority, host=self._host)
+            _history(connection, row, person.name, "claim", chosen)
+        return Claim(claim_id, wanted, chosen)
+
+    def activate(self, claim_id: str, container_id: str) -> None:
+        """Docker has made the container: the claim becomes its lease.
+
+        Doing it twice is fine. Raises `Conflict` when the claim is not held any more; the caller
+        then removes the container.
+        """
+        with self._ledger.writing() as connection:
+            row = tables.container(connection, claim_id)
+            if row is None or row.container_id not in (None, container_id):
+                raise Conflict(
+                    "The slot of this container was given back while it was being made.",
+                    hint="Create it again.",
+                    claim=claim_id,
+                )
+            if row.state == "pending":
+                tables.set_present(connection, claim_id, container_id)
+                tables.move_leases(connection, claim_id, "active")
+                _history(connection, row, row.owner, "activate", container=container_id)
+
+    def hold(self, claim_id: str) -> None:
+        """The container has stopped (or was not started): it keeps its slots.
+
+        A claim that is gone is left alone: there is nothing to hold.
+        """
+        with self._ledger.writing() as connection:
+            row = tables.container(connection, claim_id)
+            if row is not None and tables.move_leases(connection, claim_id, "held"):
+                _history(connection, row, row.owner, "hold")
+
+    def resume(self, claim_id: str, slots: Sequence[SlotInfo], foreign: Mapping[str, str]) -> None:
+        """The container is about to start again, on exactly the slots that it was given.
+
+        `slots` is a fresh inventory, `foreign` as for `claim`. Raises `NotFound` (unknown claim)
+        or `Conflict`: a lease was released meanwhile, its slot is not there any more or is another
+        one under the same UUID, or somebody uses it without a lease.
+        """
+        here = {slot.uuid: slot for slot in slots}
+        with self._ledger.writing() as connection:
+            row = tables.container(connection, claim_id)
+            if row is None:
+                raise NotFound(
+                    "The ledger does not know this container (any more).",
+                    hint="Remove it and create it again; its workspace stays.",
+                    claim=claim_id,
+                )
+            for lease in tables.leases_of(connection, claim_id):
+                _check_resumable(lease, here.get(lease.slot_uuid), foreign)
+            if tables.move_leases(connection, claim_id, "active"):
+                _history(connection, row, row.owner, "resume")
+
+    def release(self, claim_id: str) -> None:
+        """The container is gone, or never came to be: its slots are free. Twice is fine."""
+        with self._ledger.writing() as connection:
+            row = tables.container(connection, claim_id)
+            if row is None:
+                return
+            tables.move_leases(connection, claim_id, "released")
+            tables.delete_container(connection, claim_id)
+            _history(connection, row, row.owner, "release")
+
+    def live(self) -> list[LeaseRow]:
+        """All leases of this host that are not released."""
+        return self._ledger.live_leases(self._host)
+
+    def _choose(
+        self,
+        slots: Sequence[SlotInfo],
+        request: GpuRequest,
+        priority: int,
+        leases: Sequence[LeaseRow],
+        foreign: Mapping[str, str],
+        memory: Mapping[str, float],
+    ) -> tuple[SlotInfo, ...]:
+        if request.kind == "none":
+            return ()
+        free = free_slots(slots, leases, foreign)
+        occupancy = {
+            gpu: GpuOccupancy(
+                tuple(lease.priority for lease in leases if lease.gpu_uuid == gpu),
+                memory.get(gpu, 0.0),
+            )
+            for gpu in {slot.gpu_uuid for slot in slots}
+        }
+        chosen = choose(free, request, priority, occupancy)
+        if chosen:
+            return chosen
+        if not any(request.matches(slot) for slot in slots):
+            raise no_such_slot(request, slots)
+        raise none_free(request, slots, free, leases, foreign)
+
+
+def free_slots(
+    slots: Sequence[SlotInfo], leases: Sequence[LeaseRow], foreign: Collection[str]
+) -> list[SlotInfo]:
+    """The slots that can be given now.
+
+    Neither leased nor used without a lease; nor a whole GPU of which an instance is leased, nor
+    an instance of a GPU that is leased whole (it was partitioned under a lease).
+    """
+    leased = {lease.slot_uuid for lease in leases}
+    touched = {lease.gpu_uuid for lease in leases}
+    whole = {lease.gpu_uuid for lease in leases if lease.info.kind == "gpu"}
+    return [
+        slot
+        for slot in slots
+        if slot.uuid not in leased
+        and slot.uuid not in foreign
+        and slot.gpu_uuid not in (touched if slot.kind == "gpu" else whole)
+    ]
+
+
+def _check_limits(
+    limits: LimitValues,
+    request: GpuRequest,
+    mine: Sequence[ContainerRow],
+    owned: Sequence[LeaseRow],
+) -> None:
+    most = limits.max_slots_per_container
+    if most is not None and request.count > most:
+        raise slots_per_container(most, request.count)
+    most = limits.max_containers
+    if most is not None and len(mine) + 1 > most:
+        raise container_limit(most, mine)
+    most = limits.max_mig_instances
+    if most is not None and request.count and len(owned) + request.count > most:
+        raise slot_limit(most, request.count, owned)
+
+
+def _check_resumable(lease: LeaseRow, slot: SlotInfo | None, foreign: Mapping[str, str]) -> None:
+    details = {"slot": lease.slot, "profile": lease.profile}
+    again = "Remove the container and create it again; its workspace stays."
+    if lease.state == "released":
+        raise Conflict(
+            f"The GPU slot {lease.slot} of {lease.name} was given back in the meantime.",
+            hint=again,
+            **details,
+        )
+    was = (lease.info.kind, lease.profile, lease.gpu_uuid, lease.info.gi, lease.info.ci)
+    if slot is None or was != (slot.kind, slot.profile, slot.gpu_uuid, slot.gi, slot.ci):
+        raise Conflict(
+            f"The GPU slot {lease.slot} ({lease.profile}) of {lease.name} is not there any more: "
+            "the GPU was partitioned anew or does not answer.",
+            hint=again,
+            **details,
+        )
+    if lease.slot_uuid in foreign:
+        raise Conflict(
+            f"The GPU slot {lease.slot} of {lease.name} is in use by the container "
+            f"{foreign[lease.slot_uuid]}, which was started around ds01.",
+            hint="Ask its owner to stop it, or remove your container and create it again.",
+            used_by=foreign[lease.slot_uuid],
+            **details,
+        )
+
+
+def _memory_percent(reading: GpuReading) -> dict[str, float]:
+    """Memory in use on each physical GPU in per cent; a GPU that does not tell is left out."""
+    percent = {}
+    for gpu in reading.gpus:
+        total, used = gpu.info.memory_total, gpu.memory_used
+        if total and used is not None:
+            percent[gpu.info.uuid] = 100 * used / total
+    return percent
+
+
+def _history(
+    connection: Any,
+    row: ContainerRow,
+    actor: str,
+    action: str,
+    slots: Sequence[SlotInfo] = (),
+    **details: str,
+) -> None:
+    shown: dict[str, Any] = {"claim": row.claim_id, **details}
+    if slots:
+        shown["slots"] = [{"slot": slot.slot, "uuid": slot.uuid} for slot in slots]
+        shown["profiles"] = dict(Counter(slot.profile for slot in slots))
+    tables.insert_history(
+        connection, actor, row.owner, f"lease.{action}", row.full_name, "done", shown
+    )

@@ -1,0 +1,187 @@
+"""How the allocator says no: what the limit is, what is in use, what would free it, what can be
+had instead."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ds01_jupyter.core.errors import Conflict, CoreError, LimitReached, NoFreeSlot, NotFound
+from ds01_jupyter.core.gpu.request import GpuRequest
+from ds01_jupyter.core.gpu.slots import WHOLE, SlotInfo
+from ds01_jupyter.core.ledger import ContainerRow, LeaseRow
+
+CPU_ONLY = 'gpu="none" (CPU only)'
+
+
+def name_taken(name: str) -> Conflict:
+    """A container of that person has the name, or is just being made with it."""
+    return Conflict(
+        f"You have a container named {name} already, or it is just being created.",
+        hint="Choose another name, or remove that one first.",
+        name=name,
+    )
+
+
+def slots_per_container(limit: int, asked: int) -> LimitReached:
+    """One container may not have so many slots."""
+    if limit == 0:
+        hint = f"Create it with {CPU_ONLY}."
+    else:
+        hint = f"Ask for at most {limit}, or use several containers."
+    return LimitReached(
+        f"One container may have at most {_slots(limit)}, and this one asks for {asked}.",
+        hint=hint,
+        key="max_slots_per_container",
+        limit=limit,
+        in_use=0,
+        asked=asked,
+        containers=[],
+    )
+
+
+def container_limit(limit: int, mine: Sequence[ContainerRow]) -> LimitReached:
+    """The person has as many containers as allowed."""
+    names = [row.name for row in mine]
+    if limit == 0:
+        hint = "Your group may not create containers; ask your admin."
+    else:
+        hint = f"Remove one of yours first: {_listed(names)}. Its workspace stays."
+    return LimitReached(
+        f"You may have at most {_number(limit, 'container')}, and you have {len(mine)}.",
+        hint=hint,
+        key="max_containers",
+        limit=limit,
+        in_use=len(mine),
+        asked=1,
+        containers=names,
+    )
+
+
+def slot_limit(limit: int, asked: int, owned: Sequence[LeaseRow]) -> LimitReached:
+    """The person would have more slots than allowed."""
+    names = list(dict.fromkeys(lease.name for lease in owned))
+    if names and limit > 0:
+        hint = f"Remove one that holds a slot ({_listed(names)}), or create this one with "
+        hint += f"{CPU_ONLY}."
+    elif limit > 0:
+        hint = f"Ask for fewer slots, or create it with {CPU_ONLY}."
+    else:
+        hint = f"Create it with {CPU_ONLY}, or ask your admin for GPU access."
+    return LimitReached(
+        f"You may have at most {_slots(limit)}: you have {len(owned)} and ask for {asked} more.",
+        hint=hint,
+        key="max_mig_instances",
+        limit=limit,
+        in_use=len(owned),
+        asked=asked,
+        containers=names,
+    )
+
+
+def no_such_slot(request: GpuRequest, slots: Sequence[SlotInfo]) -> CoreError:
+    """Nothing on this machine could ever match, free or not."""
+    profiles = _profiles(slots)
+    details: dict[str, Any] = {"asked": str(request), "profiles": profiles}
+    if not slots:
+        return NoFreeSlot(
+            "This machine has no GPU slot that could be given.",
+            hint=f"ds01 gpus says why; a container can be created with {CPU_ONLY}.",
+            **details,
+            free=[],
+            busy=0,
+        )
+    if request.kind == "slot":
+        inside = [slot.slot for slot in slots if slot.slot.startswith(f"{request.value}:")]
+        shown = inside or [slot.slot for slot in slots]
+        why = " (that GPU is partitioned)" if inside else ""
+        return NotFound(
+            f"There is no slot {request.value} on this machine{why}.",
+            hint=f"There are {_listed(shown)}.",
+            **details,
+        )
+    return NotFound(
+        f"This machine has no slot of the kind {request.value or 'whole GPU'}.",
+        hint=f"It has {_in_words(profiles)}.",
+        **details,
+    )
+
+
+def none_free(
+    request: GpuRequest,
+    slots: Sequence[SlotInfo],
+    free: Sequence[SlotInfo],
+    leases: Sequence[LeaseRow],
+    foreign: Mapping[str, str],
+) -> NoFreeSlot:
+    """What was asked for exists, but not enough of it is free now."""
+    fitting = sum(request.matches(slot) for slot in free)
+    profiles = _profiles(free)
+    details: dict[str, Any] = {
+        "asked": str(request),
+        "count": request.count,
+        "free": profiles,
+        "busy": len(slots) - len(free),
+    }
+    if request.kind == "slot":
+        who = _user_of(request, slots, leases, foreign)
+        details["used_by"] = who
+        message = f"The slot {request.value} is in use by {who}."
+    elif fitting:
+        message = f"Only {fitting} of the {request.count} slots that you asked for are free."
+    else:
+        message = f"{str(request)[0].upper()}{str(request)[1:]} is not free now."
+    if profiles:
+        hint = f"Free now: {_in_words(profiles)}. Or create it with {CPU_ONLY}."
+    else:
+        hint = f"All GPU slots are in use; try later, or create it with {CPU_ONLY}."
+    return NoFreeSlot(message, hint=hint, **details)
+
+
+def _user_of(
+    request: GpuRequest,
+    slots: Sequence[SlotInfo],
+    leases: Sequence[LeaseRow],
+    foreign: Mapping[str, str],
+) -> str:
+    wanted = next(slot for slot in slots if request.matches(slot))
+    for lease in leases:
+        same_gpu = lease.gpu_uuid == wanted.gpu_uuid
+        barred = same_gpu and "gpu" in (lease.info.kind, wanted.kind)
+        if lease.slot_uuid == wanted.uuid or barred:
+            return f"{lease.owner} ({lease.name})"
+    return foreign.get(wanted.uuid, "somebody else")
+
+
+def _profiles(slots: Sequence[SlotInfo]) -> list[dict[str, Any]]:
+    """Profiles with their number, smallest first."""
+    sizes = {slot.profile: (slot.share, slot.memory_total or 0) for slot in slots}
+    counts = Counter(slot.profile for slot in slots)
+    return [
+        {"profile": profile, "count": counts[profile]}
+        for profile in sorted(sizes, key=lambda profile: sizes[profile])
+    ]
+
+
+def _in_words(profiles: Sequence[Mapping[str, Any]]) -> str:
+    words = [
+        _number(item["count"], "whole GPU")
+        if item["profile"] == WHOLE
+        else f"{item['count']} x {item['profile']}"
+        for item in profiles
+    ]
+    return ", ".join(words)
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _slots(count: int) -> str:
+    return _number(count, "GPU slot")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,200 @@
+"""The snapshot of all GPUs as a document: readings, leases and processes brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from ds01_jupyter.core import models
+from ds01_jupyter.core.errors import CoreError
+from ds01_jupyter.core.gpu.slots import (
+    WHOLE,
+    GpuMeasurement,
+    GpuReading,
+    ProcessReading,
+    SlotInfo,
+    SlotReading,
+)
+from ds01_jupyter.core.ledger import ContainerRow, LeaseRow
+from ds01_jupyter.core.processes import container_of_pid, user_of_pid
+
+State = Literal["free", "leased", "foreign", "unusable"]
+
+
+def snapshot_document(
+    reading: GpuReading,
+    *,
+    host: str,
+    leases: Sequence[LeaseRow],
+    rows: Sequence[ContainerRow],
+    foreign: Mapping[str, str],
+    container_of: Callable[[int], str | None] = container_of_pid,
+    user_of: Callable[[int], str | None] = user_of_pid,
+) -> models.GpuSnapshot:
+    """Everything that the lab knows of its GPUs at the moment of `reading`.
+
+    `leases` are the live ones, `foreign` is of `reconcile.foreign_slots`; `container_of` and
+    `user_of` look a pid up. A process is shown with the name of its container where it is one of
+    ours (`rows`), with the beginning of its id otherwise. Leases whose slot is not there (any
+    more) are shown as unusable slots: nobody's lease disappears from sight.
+    """
+    names = {row.container_id: row.name for row in rows if row.container_id}
+    view = _View(
+        {lease.slot_uuid: lease for lease in leases if lease.host == host},
+        foreign,
+        _Processes(names, container_of, user_of),
+    )
+    gpus = [view.gpu(gpu) for gpu in reading.gpus]
+    strays = sorted({lease.name for lease in view.strays(reading)})
+    problem = (
+        f"The driver does not show the GPUs of these containers: {', '.join(strays)}."
+        if strays
+        else None
+    )
+    return models.GpuSnapshot(
+        taken=reading.taken, host=host, driver=reading.driver_version, problem=problem, gpus=gpus
+    )
+
+
+def unavailable_document(host: str, error: CoreError) -> models.GpuSnapshot:
+    """The snapshot of a machine whose driver does not answer."""
+    problem = f"{error.message} {error.hint}".strip()
+    return models.GpuSnapshot(
+        taken=datetime.now(UTC), host=host, driver=None, problem=problem, gpus=[]
+    )
+
+
+class _Processes:
+    """Looks processes up, each pid once a snapshot."""
+
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        container_of: Callable[[int], str | None],
+        user_of: Callable[[int], str | None],
+    ) -> None:
+        self._names = names
+        self._container_of = container_of
+        self._user_of = user_of
+
+    def document(self, process: ProcessReading) -> models.GpuProcess:
+        container = self._container_of(process.pid)
+        if container is not None:
+            container = self._names.get(container, container[:12])
+        return models.GpuProcess(
+            pid=process.pid,
+            memory=process.memory,
+            user=self._user_of(process.pid),
+            container=container,
+        )
+
+
+class _View:
+    def __init__(
+        self, leases: Mapping[str, LeaseRow], foreign: Mapping[str, str], processes: _Processes
+    ) -> None:
+        self._leases = leases
+        self._foreign = foreign
+        self._processes = processes
+
+    def gpu(self, gpu: GpuMeasurement) -> models.Gpu:
+        info = gpu.info
+        usable = gpu.problem is None
+        slots = [self._slot(reading, usable=usable) for reading in gpu.slots]
+        shown = {reading.info.uuid for reading in gpu.slots}
+        slots += [
+            self._missing(lease)
+            for lease in self._leases.values()
+            if lease.gpu_uuid == info.uuid and lease.slot_uuid not in shown
+        ]
+        if not slots:
+            slots = [_nothing(gpu)]
+        return models.Gpu(
+            index=info.index,
+            uuid=info.uuid,
+            name=info.name,
+            mig=info.mig,
+            memory_total=info.memory_total,
+            memory_used=gpu.memory_used,
+            utilisation=gpu.utilisation,
+            temperature=gpu.temperature,
+            power=gpu.power,
+            problem=gpu.problem,
+            slots=slots,
+        )
+
+    def strays(self, reading: GpuReading) -> list[LeaseRow]:
+        """Leases on GPUs that the driver does not show at all."""
+        shown = {gpu.info.uuid for gpu in reading.gpus}
+        return [lease for lease in self._leases.values() if lease.gpu_uuid not in shown]
+
+    def _slot(self, reading: SlotReading, *, usable: bool) -> models.Slot:
+        info = reading.info
+        lease = self._leases.get(info.uuid)
+        return _document(
+            info,
+            self._state(info, lease, usable=usable),
+            lease=lease,
+            used_by=self._foreign.get(info.uuid),
+            memory_used=reading.memory_used,
+            utilisation=reading.utilisation,
+            processes=[self._processes.document(process) for process in reading.processes],
+        )
+
+    def _state(self, info: SlotInfo, lease: LeaseRow | None, *, usable: bool) -> State:
+        if not usable:
+            return "unusable"
+        if lease is not None:
+            return "leased"
+        if info.uuid in self._foreign:
+            return "foreign"
+        # A lease on the whole GPU bars instances that were made under it, and the other way.
+        barred = any(
+            other.gpu_uuid == info.gpu_uuid and "gpu" in (other.info.kind, info.kind)
+            for other in self._leases.values()
+        )
+        return "unusable" if barred else "free"
+
+    def _missing(self, lease: LeaseRow) -> models.Slot:
+        return _document(lease.info, "unusable", lease=lease)
+
+
+def _nothing(gpu: GpuMeasurement) -> models.Slot:
+    """A GPU with nothing to give is shown with one unusable slot."""
+    info = gpu.info
+    slot = SlotInfo(
+        str(info.index), info.uuid, "gpu", WHOLE, info.index, info.uuid, info.memory_total, 1.0
+    )
+    return _document(slot, "unusable")
+
+
+def _document(
+    info: SlotInfo,
+    state: State,
+    *,
+    lease: LeaseRow | None = None,
+    used_by: str | None = None,
+    memory_used: int | None = None,
+    utilisation: float | None = None,
+    processes: Sequence[models.GpuProcess] = (),
+) -> models.Slot:
+    return models.Slot(
+        slot=info.slot,
+        uuid=info.uuid,
+        kind=info.kind,
+        profile=info.profile,
+        memory_total=info.memory_total,
+        memory_used=memory_used,
+        utilisation=utilisation,
+        state=state,
+        lease=None if lease is None else _lease(lease),
+        used_by=used_by,
+        processes=list(processes),
+    )
+
+
+def _lease(lease: LeaseRow) -> models.LeaseView:
+    state = lease.state
+    assert state != "released"
+    return models.LeaseView(owner=lease.owner, container=lease.name, state=state, since=lease.since)
