@@ -1,0 +1,296 @@
+"""The one grammar of `%ds01 ...` and `ds01 ...`.
+
+A command names the function that runs it as `module.function` of this package, so that asking for
+help or completing a word imports nothing heavy. `complete` of an argument says what its values
+are, for the completer.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ds01_jupyter.commands.parser import Parser
+
+DESCRIPTION = "GPU containers from the notebook and the terminal."
+EXAMPLES = """
+  {prog} create                          image and container, step by step
+  {prog} create demo --framework Pytorch --use-case cv --gpu 1g.5gb
+  {prog} container list                  what runs
+  {prog} gpus                            who has which GPU slot
+  {prog} container stop demo             stop it; the workspace stays
+"""
+NAME_HELP = "a name: letters, digits, - and _"
+
+
+def build(prog: str = "ds01") -> Parser:
+    """The whole grammar. `prog` is how a person calls it: `ds01` or `%ds01`."""
+    terminal = prog == "ds01"
+    parser = Parser(
+        prog=prog,
+        description=DESCRIPTION,
+        epilog="examples:" + EXAMPLES.format(prog=prog),
+    )
+    if terminal:
+        _argument(parser, "--server", metavar="URL", help="the Jupyter server to speak to")
+        _argument(
+            parser,
+            "--version",
+            action="store_const",
+            const="overview.version",
+            dest="run",
+            help="the versions of this command and the server",
+        )
+    verbs = _commands(parser, "COMMAND", run="overview.help_text")
+    helper = _verb(verbs, "help", "overview.help_text", "explain a command")
+    _argument(helper, "words", nargs="*", metavar="COMMAND", help="the command to explain")
+    _listing(_verb(verbs, "status", "overview.status", "you, this machine and your containers"))
+    _create(verbs)
+    _images(verbs)
+    _containers(verbs)
+    _machine(verbs)
+    _operations(verbs)
+    _verb(verbs, "version", "overview.version", "the versions of this command and the server")
+    if terminal:
+        _terminal_only(verbs)
+    return parser
+
+
+def _create(verbs: Any) -> None:
+    create = _verb(
+        verbs,
+        "create",
+        "create.everything",
+        "build an image and start a container from it",
+        details="Without arguments it asks, step by step. With a name and a framework it does all "
+        "at once:\nbuild the image NAME, then start the container NAME from it.",
+    )
+    _argument(create, "name", nargs="?", metavar="NAME", help=NAME_HELP)
+    _image_options(create)
+    _container_options(create)
+    _work_options(create)
+
+
+def _images(verbs: Any) -> None:
+    group = _verb(verbs, "image", "overview.which", "images: create, list, show, remove")
+    images = _commands(group, "DO")
+    create = _verb(images, "create", "images.create", "build an image")
+    _argument(create, "name", nargs="?", metavar="NAME", help=NAME_HELP)
+    _image_options(create)
+    _work_options(create)
+    _argument(
+        create, "--preview", action="store_true", help="show the Dockerfile and build nothing"
+    )
+    _listing(_verb(images, "list", "images.listing", "your images and the others here"))
+    _listing(_named(images, "show", "images.show", "one image and what is in it", "image"))
+    _removal(_named(images, "remove", "images.remove", "remove an image of yours", "image"))
+    text = "the Dockerfile that an image was built from"
+    _listing(_named(images, "dockerfile", "images.dockerfile", text, "image"))
+
+
+def _containers(verbs: Any) -> None:
+    group = _verb(
+        verbs, "container", "overview.which", "containers: create, list, start, stop, logs, remove"
+    )
+    containers = _commands(group, "DO")
+    create = _verb(
+        containers,
+        "create",
+        "containers.create",
+        "a container from an image, or from a bare framework",
+    )
+    _argument(create, "name", nargs="?", metavar="NAME", help=NAME_HELP)
+    _argument(create, "--image", metavar="IMAGE", complete="image", help="an image on this machine")
+    _framework_options(create)
+    _container_options(create)
+    _argument(create, "--no-start", action="store_true", help="create it, but do not start it")
+    _work_options(create)
+    listing = _verb(containers, "list", "containers.listing", "your containers")
+    _argument(listing, "--all", "-a", action="store_true", help="everybody's")
+    _listing(listing)
+    _listing(_named(containers, "show", "containers.show", "one container and its limits"))
+    _listing(_named(containers, "start", "containers.start", "start a stopped container"))
+    _listing(_named(containers, "stop", "containers.stop", "stop it; the workspace stays"))
+    logs = _named(containers, "logs", "containers.logs", "the end of its output")
+    _argument(logs, "--tail", type=int, default=200, metavar="N", help="lines (200)")
+    _listing(logs)
+    _removal(_named(containers, "remove", "containers.remove", "remove it; the workspace stays"))
+
+
+def _machine(verbs: Any) -> None:
+    _listing(_verb(verbs, "gpus", "overview.gpus", "the GPU slots and who has them"))
+    _listing(_verb(verbs, "limits", "overview.limits", "your limits and what is in use"))
+    catalogue = _verb(verbs, "catalogue", "overview.catalogue", "the frameworks and versions")
+    _argument(
+        catalogue, "framework", nargs="?", metavar="FRAMEWORK", complete="framework", help="only it"
+    )
+    _argument(
+        catalogue, "--architecture", metavar="A", complete="architecture", help="CUDA_ADA, ..."
+    )
+    _listing(catalogue)
+    _listing(_verb(verbs, "packages", "overview.packages", "the package tiers and what they hold"))
+
+
+def _operations(verbs: Any) -> None:
+    group = _verb(verbs, "operations", "operations.listing", "builds and other long work")
+    _listing(group)
+    operations = _commands(group, "DO", run="operations.listing")
+    _listing(_verb(operations, "list", "operations.listing", "what runs and what ended"))
+    for verb, text in (("cancel", "stop one"), ("follow", "watch one to its end")):
+        one = _verb(operations, verb, f"operations.{verb}", text)
+        _argument(one, "operation", metavar="ID", complete="operation", help="see `operations`")
+        if verb == "follow":
+            _work_options(one)
+        else:
+            _listing(one)
+
+
+def _terminal_only(verbs: Any) -> None:
+    autoload = _verb(
+        verbs, "autoload", "autoload.switch", "have %%ds01 in every notebook without %%load_ext"
+    )
+    _argument(autoload, "state", nargs="?", choices=["on", "off"], help="absent: tell how it is")
+    completion = _verb(
+        verbs,
+        "completion",
+        "shell.script",
+        "the completion script of a shell",
+        details='Put this into ~/.bashrc:  eval "$(ds01 completion bash)"',
+    )
+    _argument(completion, "shell", choices=["bash", "zsh"], help="the shell")
+
+
+# ---- options that several commands share ---------------------------------------------------
+
+
+def _framework_options(parser: Parser) -> None:
+    group = parser.add_argument_group("framework")
+    _argument(
+        group,
+        "--framework",
+        "-f",
+        metavar="F",
+        complete="framework",
+        help="Pytorch, Tensorflow, ...",
+    )
+    _argument(group, "--version", metavar="V", complete="version", help="absent: the newest")
+    _argument(
+        group,
+        "--architecture",
+        metavar="A",
+        complete="architecture",
+        help="absent: the one of this machine",
+    )
+
+
+def _image_options(parser: Parser) -> None:
+    _framework_options(parser)
+    tiers = parser.add_argument_group("packages")
+    _argument(
+        tiers,
+        "--base",
+        metavar="TIER",
+        complete="base",
+        help='defaults (absent), none, or your choice: "numpy pandas"',
+    )
+    for option, short, metavar, complete, text in (
+        ("--use-case", "-t", "KEY", "use_case", "cv, nlp, rl, ml: see `packages`"),
+        ("--pip", "-p", "PACKAGE", None, 'your own, such as "einops>=0.8"'),
+        ("--apt", None, "PACKAGE", None, "Debian packages, such as ffmpeg"),
+    ):
+        names = [option, short] if short else [option]
+        _argument(
+            tiers,
+            *names,
+            nargs="+",
+            action="extend",
+            metavar=metavar,
+            complete=complete,
+            help=text,
+        )
+    files = parser.add_argument_group("Dockerfile")
+    _argument(
+        files,
+        "--project",
+        metavar="DIR",
+        complete="directory",
+        help="keep it in this project; absent: in ~/dockerfiles",
+    )
+    _argument(
+        files,
+        "--dockerfile",
+        choices=["ask", "keep", "replace"],
+        default="ask",
+        help="what to do with one that you edited (ask)",
+    )
+
+
+def _container_options(parser: Parser) -> None:
+    group = parser.add_argument_group("container")
+    for folder, text in (
+        ("workspace", "becomes /workspace; absent: ~/workspace/NAME"),
+        ("data", "becomes /data"),
+        ("models", "becomes /models"),
+    ):
+        _argument(group, f"--{folder}", metavar="DIR", complete="directory", help=text)
+    _argument(
+        group,
+        "--gpu",
+        default="any",
+        metavar="WHAT",
+        complete="gpu",
+        help="any, none (CPU only), whole, a MIG profile (1g.5gb), a slot (0:1)",
+    )
+    _argument(group, "--gpus", type=int, default=1, metavar="N", help="how many such slots (1)")
+
+
+def _work_options(parser: Parser) -> None:
+    group = parser.add_argument_group("how it runs")
+    _argument(group, "--guided", action="store_true", help="explain each step")
+    _argument(group, "--wait", action="store_true", help="in a notebook: wait for the end")
+    _argument(group, "--log", action="store_true", help="show the whole log")
+    _argument(group, "--json", action="store_true", help="answer with the API's document")
+
+
+def _listing(parser: Parser) -> None:
+    _argument(parser, "--json", action="store_true", help="answer with the API's documents")
+
+
+def _removal(parser: Parser) -> None:
+    _argument(parser, "--yes", "-y", action="store_true", help="do not ask")
+
+
+def _named(verbs: Any, verb: str, run: str, text: str, what: str = "container") -> Parser:
+    parser = _verb(verbs, verb, run, text)
+    _argument(parser, "name", metavar="NAME", complete=what, help=f"the {what}")
+    return parser
+
+
+# ---- building blocks -----------------------------------------------------------------------
+
+
+def _verb(verbs: Any, name: str, run: str, text: str, *, details: str = "") -> Parser:
+    description = f"{text[:1].upper()}{text[1:]}.".replace("%%", "%")
+    parser: Parser = verbs.add_parser(
+        name, help=text, description=f"{description}\n{details}".strip()
+    )
+    if name == "create":
+        # The list of all options says more below than in front of the name.
+        parser.usage = "%(prog)s [NAME] [options]"
+    parser.set_defaults(run=run, leaf=parser)
+    return parser
+
+
+def _commands(parser: Parser, metavar: str, run: str | None = None) -> Any:
+    if run:
+        parser.set_defaults(run=run, leaf=parser)
+    return parser.add_subparsers(title="commands", metavar=metavar, parser_class=Parser)
+
+
+def _argument(
+    parser: Any, *names: str, complete: str | None = None, **options: Any
+) -> argparse.Action:
+    action: argparse.Action = parser.add_argument(*names, **options)
+    if complete:
+        action.complete = complete  # type: ignore[attr-defined]
+    return action

@@ -1,0 +1,27 @@
+"""What a command answers when its long work has ended well."""
+
+from __future__ import annotations
+
+from ds01_jupyter.commands.context import Context
+from ds01_jupyter.commands.work import Work
+from ds01_jupyter.core import models
+from ds01_jupyter.render import Note, View, views
+
+
+def outcome(context: Context, work: Work) -> View:
+    """The image or container that was made, and what can be done with it now."""
+    last = work.operations[-1]
+    if not last.result:
+        return View(Note(f"{last.title}: {last.state}.", "good"), data=last)
+    if last.kind == "image.create":
+        image = models.Image.model_validate(last.result)
+        onward = context.command(f"container create NAME --image {image.name}")
+        view = views.image(image)
+        return View(*view.blocks, Note(f"{onward} makes a container from it."), data=image)
+    container = models.Container.model_validate(last.result)
+    stop = context.command(f"container stop {container.name}")
+    view = views.container(container)
+    text = f"It runs. `mlc open {container.name}` opens a shell in it, {stop} stops it."
+    if container.state != "running":
+        text = f"{context.command(f'container start {container.name}')} starts it."
+    return View(*view.blocks, Note(text), data=container)
