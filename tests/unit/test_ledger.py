@@ -23,6 +23,7 @@ from ds01_jupyter.core.errors import LedgerUnavailable, NotFound
 from ds01_jupyter.core.gpu.slots import SlotInfo
 from ds01_jupyter.core.identity import Person
 from ds01_jupyter.core.ledger import ImageRow, Ledger
+from ds01_jupyter.core.ledger_migrations import SCHEMA_VERSION
 from ds01_jupyter.core.models import Operation
 
 ANNA = Person("anna", 1001, 1001, Path("/home/anna"))
@@ -97,7 +98,7 @@ def test_every_commit_is_on_the_disk_before_it_counts(ledger: Ledger) -> None:
         "journal_mode": "wal",
         "synchronous": 2,
         "foreign_keys": 1,
-        "user_version": 1,
+        "user_version": SCHEMA_VERSION,
     }
 
 

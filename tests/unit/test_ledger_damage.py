@@ -15,6 +15,7 @@ import pytest
 
 from ds01_jupyter.core.errors import DiskFull, LedgerUnavailable
 from ds01_jupyter.core.ledger import Ledger
+from ds01_jupyter.core.ledger_migrations import SCHEMA_VERSION
 from tests.rig.paths import REPOSITORY
 
 
@@ -78,10 +79,10 @@ def test_a_file_that_was_cut_short(path: Path) -> None:
 
 def test_a_newer_ledger(path: Path) -> None:
     with sqlite3.connect(path) as raw:
-        raw.execute("PRAGMA user_version = 2")
+        raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     raw.close()
     error = refusal(path)
-    assert "was written by a newer ds01-jupyter (version 2" in error.message
+    assert f"was written by a newer ds01-jupyter (version {SCHEMA_VERSION + 1}" in error.message
     assert "Update ds01-jupyter" in error.hint
 
 

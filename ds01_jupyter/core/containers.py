@@ -1,0 +1,334 @@
+"""Containers of a person: create, list, show, start, stop, logs, remove.
+
+The order is what keeps slots safe: the claim is in the ledger before Docker is asked for anything,
+and every step that fails takes back the ones before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+
+from ds01_jupyter.core import models
+from ds01_jupyter.core.allocator import Allocator, Claim
+from ds01_jupyter.core.builder import quietly
+from ds01_jupyter.core.container_plan import Blueprint, plan_container
+from ds01_jupyter.core.container_view import container_document, made_by, own_number
+from ds01_jupyter.core.engine import ContainerSummary, Engine, GpuDevices, Reporter
+from ds01_jupyter.core.errors import Conflict, CoreError, EngineFailed, Forbidden, NotFound
+from ds01_jupyter.core.gpu.nvml import NvmlDriver
+from ds01_jupyter.core.gpu.request import GpuRequest
+from ds01_jupyter.core.gpu.slots import SlotInfo
+from ds01_jupyter.core.identity import Person
+from ds01_jupyter.core.images import Images
+from ds01_jupyter.core.labels import PREFIX
+from ds01_jupyter.core.ledger import ContainerRow, Ledger
+from ds01_jupyter.core.names import full_name, split_full_name
+from ds01_jupyter.core.operations import Progress
+from ds01_jupyter.core.reconcile import foreign_slots, reconcile
+
+STOP_SECONDS = 2
+
+SlotReferences = list[models.SlotReference]
+
+
+class Containers:
+    """All containers of this machine, as one person may see and use them."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        driver: NvmlDriver,
+        allocator: Allocator,
+        images: Images,
+    ) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._driver = driver
+        self._allocator = allocator
+        self._images = images
+
+    # ---- looking -------------------------------------------------------------------------
+
+    def present(self) -> Sequence[ContainerSummary]:
+        """What Docker has now, after the ledger has been brought in line with it."""
+        return reconcile(self._ledger, self._engine.list_containers).present
+
+    def list(self, person: Person, *, everybody: bool = False) -> list[models.Container]:
+        """One's own containers and those that nobody made through us; or everybody's."""
+        present = self.present()
+        rows = {row.container_id: row for row in self._ledger.containers() if row.container_id}
+        slots = self._slots_of_claims()
+        shown = []
+        for summary in present:
+            row = rows.get(summary.id)
+            if not everybody and _belongs_to_another(summary, row, person):
+                continue
+            shown.append(self._document(summary, row, slots))
+        return sorted(shown, key=lambda document: (not document.managed, document.full_name))
+
+    def get(self, person: Person, name: str) -> models.Container:
+        """One container with its limits, by its name or by `NAME._.UID`."""
+        wanted = _full(name, person)
+        present = self.present()
+        summary = next((item for item in present if item.full_name == wanted), None)
+        if summary is None:
+            summary = next((item for item in present if item.full_name == name), None)
+        if summary is None:
+            raise _missing(name)
+        row = self._ledger.container_by_name(summary.full_name)
+        if _belongs_to_another(summary, row, person):
+            raise _not_yours(name)
+        details = self._engine.inspect_container(summary.id)
+        document = self._document(summary, row, self._slots_of_claims())
+        return document.model_copy(update={"limits": details.limits})
+
+    def logs(self, person: Person, name: str, tail: int) -> str:
+        """The last `tail` lines that the container's own process printed."""
+        return self._engine.logs(self._own(person, name).id, tail)
+
+    def busy_elsewhere(
+        self, present: Sequence[ContainerSummary], slots: Sequence[SlotInfo]
+    ) -> Mapping[str, str]:
+        """Slots (by UUID) that running containers without a lease use, with their names."""
+        rows = self._ledger.containers()
+        return foreign_slots(slots, rows, present, self._devices)
+
+    # ---- creating ------------------------------------------------------------------------
+
+    def claim(self, person: Person, blueprint: Blueprint, limits: models.LimitValues) -> Claim:
+        """Reserve the name, the place among the person's containers, and the slots.
+
+        Raises `Conflict`, `LimitReached` or `NoFreeSlot`; nothing is held then.
+        """
+        request: GpuRequest = blueprint.gpu
+        present = self.present()
+        wanted = full_name(blueprint.name, person.uid)
+        if any(item.full_name == wanted for item in present):
+            raise Conflict(
+                f"There is a container named {blueprint.name} already.",
+                hint="Choose another name, or remove that one first.",
+                name=blueprint.name,
+            )
+        foreign: Mapping[str, str] = {}
+        if request.kind != "none":
+            inventory = self._driver.inventory(fresh=True)
+            foreign = self.busy_elsewhere(present, inventory.slots)
+        return self._allocator.claim(
+            person, blueprint.name, request, limits, foreign, blueprint.document()
+        )
+
+    def release(self, claim: Claim) -> None:
+        """Give a claim back that never became a container."""
+        self._allocator.release(claim.claim_id)
+
+    def create(
+        self,
+        person: Person,
+        blueprint: Blueprint,
+        claim: Claim,
+        limits: models.LimitValues,
+        progress: Progress,
+    ) -> models.Container:
+        """Make the claimed container and start it; whatever fails, nothing stays behind."""
+        with ExitStack() as undo:
+            undo.callback(self.release, claim)
+            progress.step("workspace", 0.05)
+            folders = [place.open(person, create=create) for place, create in blueprint.folders()]
+            for folder in folders:
+                undo.callback(folder.undo)
+            progress.step("image", 0.1, "the container's own image")
+            image = self._images.own_image(
+                person,
+                blueprint.source,
+                claim.full_name,
+                _Part(progress, 0.1, 0.7),
+                blueprint.image_labels(),
+            )
+            undo.callback(quietly, self._engine.remove_image, image)
+            progress.step("create", 0.7)
+            inherited = self._engine.image(image)
+            plan = plan_container(
+                person,
+                blueprint,
+                claim,
+                limits,
+                image,
+                inherited.labels if inherited else {},
+                self._engine.info().cpus,
+            )
+            container_id = self._engine.create_container(plan)
+            undo.callback(quietly, partial(self._engine.remove_container, force=True), container_id)
+            self._allocator.activate(claim.claim_id, container_id)
+            if blueprint.start:
+                progress.step("start", 0.9)
+                self._start(container_id, blueprint.name)
+            else:
+                self._allocator.hold(claim.claim_id)
+            progress.check()
+            undo.pop_all()
+        for folder in folders:
+            folder.close()
+        self._ledger.record(
+            person.name, person.name, "container.create", claim.full_name, "done", {}
+        )
+        return self.get(person, blueprint.name)
+
+    def _start(self, container_id: str, name: str) -> None:
+        self._engine.start(container_id)
+        details = self._engine.inspect_container(container_id)
+        if details.state != "running":
+            raise EngineFailed(
+                f"The container {name} stopped as soon as it was started.",
+                hint="Its image may lack bash, or refuse to run as your user.",
+                exit_code=details.exit_code,
+                log=self._engine.logs(container_id, 20),
+            )
+
+    # ---- using ---------------------------------------------------------------------------
+
+    def start(self, person: Person, name: str) -> models.Container:
+        """Start a stopped container, on the very slots that its lease still holds."""
+        row, summary = self._own_row(person, name)
+        if summary.state == "running":
+            raise Conflict(f"The container {row.name} is running already.", name=row.name)
+        if self._ledger.leases_of(row.claim_id):
+            inventory = self._driver.inventory(fresh=True)
+            foreign = self.busy_elsewhere(self._engine.list_containers(), inventory.slots)
+            self._allocator.resume(row.claim_id, inventory.slots, foreign)
+        try:
+            self._start(summary.id, row.name)
+        except CoreError:
+            self._allocator.hold(row.claim_id)
+            raise
+        self._record(person, row, "container.start")
+        return self.get(person, name)
+
+    def stop(self, person: Person, name: str) -> models.Container:
+        """Stop a running container; its slots stay held for it until it is removed."""
+        row, summary = self._own_row(person, name)
+        if summary.state != "running":
+            raise Conflict(f"The container {row.name} is not running.", name=row.name)
+        self._engine.stop(summary.id, STOP_SECONDS)
+        self._allocator.hold(row.claim_id)
+        self._record(person, row, "container.stop")
+        return self.get(person, name)
+
+    def remove(self, person: Person, name: str) -> None:
+        """Remove a stopped container and its own image; the workspace stays as it is."""
+        row, summary = self._own_row(person, name)
+        if summary.state in ("running", "paused", "restarting"):
+            raise Conflict(
+                f"The container {row.name} is {summary.state}.",
+                hint="Stop it first; what lies in its workspace stays in any case.",
+                name=row.name,
+            )
+        self._engine.remove_container(summary.id)
+        self._allocator.release(row.claim_id)
+        quietly(self._engine.remove_image, summary.image)
+        self._record(person, row, "container.remove")
+
+    # ---- helpers -------------------------------------------------------------------------
+
+    def _record(self, person: Person, row: ContainerRow, action: str) -> None:
+        self._ledger.record(person.name, row.owner, action, row.full_name, "done", {})
+
+    def _own(self, person: Person, name: str) -> ContainerSummary:
+        return self._own_row(person, name)[1]
+
+    def _own_row(self, person: Person, name: str) -> tuple[ContainerRow, ContainerSummary]:
+        wanted = _full(name, person)
+        present = self.present()
+        summary = next((item for item in present if item.full_name == wanted), None)
+        if summary is None:
+            if any(item.full_name == name for item in present):
+                raise _not_managed(name)
+            raise _missing(name)
+        row = self._ledger.container_by_name(wanted)
+        if row is not None and row.uid != person.uid:
+            raise _not_yours(name)
+        if row is None or row.container_id != summary.id:
+            raise _not_managed(name)
+        return row, summary
+
+    def _devices(self, container_id: str) -> GpuDevices:
+        try:
+            return self._engine.gpu_devices(container_id)
+        except NotFound:
+            return ()  # removed since the list was taken: it uses nothing any more
+
+    def _slots_of_claims(self) -> dict[str, SlotReferences]:
+        slots: dict[str, SlotReferences] = {}
+        for lease in self._ledger.live_leases():
+            slots.setdefault(lease.claim_id, []).append(
+                models.SlotReference(slot=lease.slot, uuid=lease.slot_uuid, profile=lease.profile)
+            )
+        return slots
+
+    def _document(
+        self,
+        summary: ContainerSummary,
+        row: ContainerRow | None,
+        slots: Mapping[str, SlotReferences],
+    ) -> models.Container:
+        if row is not None and row.container_id == summary.id:
+            return container_document(summary, row, slots.get(row.claim_id, []))
+        devices = self._devices(summary.id)
+        named = ("all",) if devices == "all" else devices
+        references = [models.SlotReference(slot=None, uuid=item, profile=None) for item in named]
+        return container_document(summary, None, references)
+
+
+class _Part:
+    """Reports one phase of a longer piece of work: its 0 to 1 is `low` to `high` of the whole."""
+
+    def __init__(self, whole: Reporter, low: float, high: float) -> None:
+        self._whole = whole
+        self._low = low
+        self._span = high - low
+        self.log = whole.log
+        self.check = whole.check
+        self.on_cancel = whole.on_cancel
+
+    def step(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
+        done = None if fraction is None else self._low + self._span * fraction
+        self._whole.step(phase, done, detail)
+
+
+def _full(name: str, person: Person) -> str:
+    return name if split_full_name(name) else full_name(name, person.uid)
+
+
+def _belongs_to_another(
+    summary: ContainerSummary, row: ContainerRow | None, person: Person
+) -> bool:
+    if row is not None and row.container_id == summary.id:
+        return row.uid != person.uid
+    if made_by(summary, None) == "docker":
+        return False
+    uid = own_number(summary)
+    if uid is not None:
+        return uid != person.uid
+    return summary.labels.get(f"{PREFIX}.USER", person.name) != person.name
+
+
+def _missing(name: str) -> NotFound:
+    return NotFound(
+        f"There is no container {name}.",
+        hint="`%ds01 container list` shows those that you have.",
+        name=name,
+    )
+
+
+def _not_yours(name: str) -> Forbidden:
+    return Forbidden(f"The container {name} belongs to somebody else.", name=name)
+
+
+def _not_managed(name: str) -> Forbidden:
+    return Forbidden(
+        f"The container {name} was not made by ds01.",
+        hint="Use the tool that made it (mlc-stop, mlc-remove or docker).",
+        name=name,
+    )

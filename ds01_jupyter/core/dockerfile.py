@@ -1,0 +1,206 @@
+"""The Dockerfile of an image and the files of its build context, from one template.
+
+No text of a person stands in an instruction: packages, names and accounts are in files, comments
+hold checked text only. A step that would do nothing is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from pathlib import Path
+
+import jinja2
+
+from ds01_jupyter.core import account
+from ds01_jupyter.core.identity import Person
+from ds01_jupyter.core.packages import CUSTOM, PackageLayer, PackageSelection
+
+DOCKERFILE = "Dockerfile"
+SCRIPTS = (
+    "distributions.py",
+    "freeze.py",
+    "install.py",
+    "apt.py",
+    "check.py",
+    "kernel.py",
+    account.SCRIPT,
+)
+APT_FILE = "apt-packages.txt"
+KERNEL_FILE = "kernel.json"
+SHARED_CACHE = "ds01-uv"
+SETTINGS = "Settings of the image"
+_COMMENT_WIDTH = 96
+
+# Not HTML, so nothing to escape; what goes in is checked by those who make it.
+_TEMPLATES = jinja2.Environment(  # noqa: S701
+    loader=jinja2.PackageLoader("ds01_jupyter.core", "templates"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """All that a Dockerfile is made from."""
+
+    image: str
+    """Checked name of the image."""
+    reference: str
+    framework: str
+    version: str
+    base_image: str
+    selection: PackageSelection
+    person: Person
+    path: Path
+    """Where the Dockerfile will lie, and `context` beside it."""
+    context: Path
+    uv_image: str | None
+    """Image that lends uv to BuildKit's steps; None: the classic builder, with pip."""
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """A Dockerfile with the files of its context: name -> text."""
+
+    dockerfile: str
+    files: Mapping[str, str]
+    titles: Mapping[str, str]
+    """Part of an instruction -> what it does, in plain words."""
+    base_image: str
+
+    @property
+    def sha256(self) -> str:
+        """Of the Dockerfile alone: by it an edit by hand is noticed."""
+        return digest(self.dockerfile)
+
+    def build_files(self, dockerfile: str | None = None) -> dict[str, bytes]:
+        """The whole context; `dockerfile` is used in place of the rendered one."""
+        text = self.dockerfile if dockerfile is None else dockerfile
+        return {name: content.encode() for name, content in self.files.items()} | {
+            DOCKERFILE: text.encode()
+        }
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a file's text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def script(name: str) -> str:
+    """A script that runs inside the image while it is built."""
+    return (package_files("ds01_jupyter.core") / "build_scripts" / name).read_text("utf-8")
+
+
+def render(spec: ImageSpec) -> BuildContext:
+    """The Dockerfile and its context for a specification; raises `InvalidInput` for an account
+    name that no image can have."""
+    layers = spec.selection.layers
+    shared = [layer for layer in layers if layer.key != CUSTOM]
+    own = [layer for layer in layers if layer.key == CUSTOM]
+    with_account = account.needs_account(spec.person)
+    dockerfile = _TEMPLATES.get_template("Dockerfile.j2").render(
+        image=spec.image,
+        framework=f"{spec.framework} {spec.version}",
+        by_hand=_by_hand(spec),
+        base_image=spec.base_image,
+        scripts=SCRIPTS,
+        uv_image=spec.uv_image,
+        tiers=[_step(layer, layers, spec) for layer in shared],
+        apt=_apt_step(spec.selection.apt),
+        own=_step(own[0], layers, spec) if own else None,
+        account=with_account,
+    )
+    files = {name: script(name) for name in SCRIPTS}
+    files |= {_file(layer): _requirements(layer) for layer in layers}
+    if spec.selection.apt:
+        files[APT_FILE] = _lines("Debian packages", spec.selection.apt)
+    kernel = {"display_name": f"{spec.image} ({spec.framework} {spec.version})"}
+    files[KERNEL_FILE] = json.dumps(kernel, ensure_ascii=False) + "\n"
+    if with_account:
+        files[account.FILE] = account.account_file(spec.person)
+    return BuildContext(dockerfile, files, _titles(layers, spec), spec.base_image)
+
+
+def _file(layer: PackageLayer) -> str:
+    return f"tier-{layer.key}.txt"
+
+
+def _requirements(layer: PackageLayer) -> str:
+    return _lines(layer.title, layer.requirements)
+
+
+def _lines(title: str, entries: Sequence[str]) -> str:
+    return "\n".join([f"# {_one_line(title)}", *entries]) + "\n"
+
+
+def _step(
+    layer: PackageLayer, layers: Sequence[PackageLayer], spec: ImageSpec
+) -> dict[str, object]:
+    """A tier's step. Files of the tiers before it are named too: all must fit together."""
+    earlier = layers[: layers.index(layer)]
+    own = layer.key == CUSTOM
+    # Wheels only, but for what a person asked for: the shared tiers run nobody's build scripts,
+    # which is why people may share their cache of packages.
+    options = [] if own else ["--wheels-only"]
+    paths = [f"/opt/ds01/{_file(one)}" for one in (*earlier, layer)]
+    cache = f"{SHARED_CACHE}-{spec.person.uid}" if own else SHARED_CACHE
+    return {
+        "about": _wrapped([f"{layer.title}. {layer.why}"]),
+        "packages": _wrapped(layer.requirements),
+        "file": _file(layer),
+        "cache": cache if spec.uv_image else None,
+        "command": json.dumps(["python3", "-B", "/opt/ds01/install.py", *options, *paths]),
+    }
+
+
+def _apt_step(names: Sequence[str]) -> dict[str, object] | None:
+    if not names:
+        return None
+    command = ["python3", "-B", "/opt/ds01/apt.py", f"/opt/ds01/{APT_FILE}"]
+    return {"packages": _wrapped(names), "file": APT_FILE, "command": json.dumps(command)}
+
+
+def _titles(layers: Sequence[PackageLayer], spec: ImageSpec) -> dict[str, str]:
+    """Latest first: the step of a tier also names the files of the tiers before it."""
+    titles = {
+        "FROM ": f"Base image {spec.base_image}",
+        f"COPY {SCRIPTS[0]}": "The scripts of the build",
+        "freeze.py": f"Versions of {spec.framework}",
+        "check.py": f"Check that {spec.framework} is as it was",
+        "kernel.": "Notebook kernel",
+        "account.": account.TITLE,
+        "LABEL ": "Labels",
+    }
+    if spec.selection.apt:
+        titles[APT_FILE] = "Debian packages"
+    for layer in reversed(layers):
+        titles[_file(layer)] = _one_line(layer.title)
+    return titles | {"USER ": SETTINGS, "ENV ": SETTINGS, "WORKDIR ": SETTINGS, "CMD ": SETTINGS}
+
+
+def _by_hand(spec: ImageSpec) -> str:
+    command = ["docker", "build", "-t", spec.reference, "-f", str(spec.path), str(spec.context)]
+    prefix = "DOCKER_BUILDKIT=1 " if spec.uv_image else ""
+    return _one_line(prefix + shlex.join(command))
+
+
+def _wrapped(entries: Sequence[str]) -> list[str]:
+    return textwrap.wrap(
+        _one_line(", ".join(entries)),
+        _COMMENT_WIDTH,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _one_line(text: str) -> str:
+    """Text for a comment: no character that could end its line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
