@@ -53,6 +53,7 @@ class BuildKitLog:
         self._rest: dict[str, str] = {}
         self._failed: buildkit.Vertex | None = None
         self._total = 0
+        self._reached = 0.0
 
     def heard(self, event: Mapping[str, Any]) -> None:
         """Report an event; raises `BuildFailed`, `DiskFull` or `Cancelled`."""
@@ -95,8 +96,10 @@ class BuildKitLog:
             self._progress.step("build", self._fraction(), title)
 
     def _fraction(self) -> float:
-        # Saving the image comes after the last step, and takes as long as some of them.
-        return min(1.0, len(self._done) / (self._total + 1))
+        # Saving the image comes after the last step, and takes as long as some of them. The total
+        # may still grow while BuildKit reads the Dockerfile; the bar does not run backwards.
+        self._reached = max(self._reached, min(1.0, len(self._done) / (self._total + 1)))
+        return self._reached
 
     def _output(self, log: buildkit.VertexLog) -> None:
         *lines, rest = (self._rest.pop(log.vertex, "") + log.text).split("\n")

@@ -225,6 +225,30 @@ def test_a_cancelled_build_leaves_nothing(lab: ImageLab, either: str) -> None:
     lab.create()  # the name is not taken
 
 
+def test_a_cancel_at_the_last_moment_takes_back_files_and_name(lab: ImageLab) -> None:
+    class Late(Heard):
+        def step(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
+            super().step(phase, fraction, detail)
+            if phase == "check":
+                self.cancel()
+
+    with pytest.raises(Cancelled):
+        lab.images.create(lab.person, lab.request(), ARCHITECTURE, Late())
+    assert lab.files() == []
+    assert lab.left() == []
+    assert lab.ledger.list_images() == []
+
+    image = lab.create()
+    before = {path: path.read_text() for path in lab.person.home.rglob("*") if path.is_file()}
+    with pytest.raises(Cancelled):
+        lab.images.create(lab.person, lab.request(pip=["einops"]), ARCHITECTURE, Late())
+    assert before == {
+        path: path.read_text() for path in lab.person.home.rglob("*") if path.is_file()
+    }
+    assert lab.images.get(lab.person, lab.name) == image
+    assert lab.left() == [image.reference]
+
+
 def test_a_hand_edited_dockerfile_is_asked_about(lab: ImageLab) -> None:
     lab.create()
     path = lab.person.home / "dockerfiles" / f"{lab.name}.Dockerfile"

@@ -59,6 +59,14 @@ def test_buildkit_fractions_grow_with_each_step_and_keep_room_for_saving() -> No
     assert heard.steps[-1][2] == "Saving the image"
 
 
+def test_a_buildkit_fraction_does_not_fall_when_more_steps_turn_up() -> None:
+    heard = Heard()
+    log = BuildKitLog(PLAN, heard)
+    for name in (b"[1/2] FROM x", b"[2/9] COPY y /"):
+        log.heard(trace((1, message((1, name), (3, name), (5, b""), (6, b"")))))
+    assert [fraction for _, fraction, _ in heard.steps] == [1 / 3, 1 / 3]
+
+
 def test_classic_images_that_a_build_made_are_known() -> None:
     log = ClassicLog(PLAN, Heard())
     base, cached, made = ("a" * 12, "b" * 12, "c" * 12)
