@@ -88,8 +88,8 @@ def test_a_slot_says_what_it_is(driver: NvmlDriver) -> None:
 
 def test_facts_for_the_choice_of_an_image(driver: NvmlDriver) -> None:
     inventory = driver.inventory()
-    assert inventory.driver_version == "580.95.05"
-    assert inventory.facts.cuda_version == (13, 0)
+    assert inventory.driver_version == "550.163.01"
+    assert inventory.facts.cuda_version == (12, 4)
     assert inventory.facts.compute_capabilities == ((8, 0),) * 4
 
 

@@ -96,7 +96,7 @@ def test_free_leased_and_foreign(driver: NvmlDriver) -> None:
     assert (taken.lease.owner, taken.lease.container, taken.lease.state) == ("anna", "box", "held")
     assert taken.lease.since == NOW
     assert [slots[name].state for name in ("1", "2:1", "3:6")] == ["free"] * 3
-    assert (snapshot.host, snapshot.driver, snapshot.problem) == ("here", "580.95.05", None)
+    assert (snapshot.host, snapshot.driver, snapshot.problem) == ("here", "550.163.01", None)
 
 
 def test_figures_and_what_has_none(driver: NvmlDriver) -> None:
