@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_server.auth.identity import User
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Int, List, Unicode, default
+from traitlets import Float, Int, List, Unicode, default
 
 from ds01_jupyter.core.errors import Forbidden, ShuttingDown
 from ds01_jupyter.handlers.audit import Audit
@@ -108,10 +108,35 @@ class DS01App(ExtensionApp):
         help="Folder for the Dockerfiles of images; ~ is the home of the person. Empty: "
         "~/dockerfiles.",
     ).tag(config=True)
+    admins = List(
+        Unicode(),
+        allow_none=True,
+        default_value=None,
+        help="Accounts that may do what concerns everybody on this machine, such as change the "
+        "MIG layout; root always may, and needs no entry. None: root only.",
+    ).tag(config=True)
+    ignored_xids = List(
+        Int(),
+        default_value=[13, 31, 43, 45, 68, 109],
+        help="XID errors of the NVIDIA driver for which a GPU stays in use, because they are "
+        "faults of a program. For every other one it is cordoned until it is well again.",
+    ).tag(config=True)
+    reconcile_seconds = Float(
+        60.0,
+        min=0.0,
+        help="Seconds after which the ledger is brought in line with Docker, besides at the start "
+        "and whenever Docker reports something. 0: only when somebody asks for something.",
+    ).tag(config=True)
     parallel_operations = Int(
         4,
         min=1,
         help="How many images and containers may be made at the same time.",
+    ).tag(config=True)
+
+    domains = List(
+        Unicode(),
+        help="Domains that names in the limits may carry for this machine's own accounts: with "
+        "lab.example and LAB, both u.ser@lab.example and LAB\\u.ser mean u.ser.",
     ).tag(config=True)
 
     @default("nvml_library")
@@ -167,7 +192,13 @@ class DS01App(ExtensionApp):
         for key in ROOTS:
             if getattr(self, key) is not None:
                 given[key] = tuple(getattr(self, key))
-        return Settings(parallel_operations=self.parallel_operations, **given)
+        given["ignored_xids"] = tuple(self.ignored_xids)
+        given["reconcile_seconds"] = self.reconcile_seconds
+        if self.admins is not None:
+            given["admins"] = tuple(self.admins)
+        return Settings(
+            parallel_operations=self.parallel_operations, domains=tuple(self.domains), **given
+        )
 
     # ---- at work -------------------------------------------------------------------------
 

@@ -17,8 +17,6 @@ from ds01_jupyter.commands.parser import UsageProblem
 from ds01_jupyter.commands.terminal import TerminalContext
 
 DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
-PIPE_WIDTH = 200
-"""Columns of a table that is not printed on a terminal: wide enough not to break its rows."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +57,7 @@ def _command(words: list[str]) -> int:
         return INTERRUPTED
     finally:
         context.forget_client()
-    return DONE
+    return REFUSED if context.failed else DONE
 
 
 def _print(answer: Any) -> None:
@@ -68,7 +66,7 @@ def _print(answer: Any) -> None:
     if not isinstance(answer, View):
         print(json.dumps(answer, indent=2, ensure_ascii=False))
         return
-    from ds01_jupyter.render.terminal import make_console
+    from ds01_jupyter.render.terminal import PIPE_WIDTH, make_console
 
     answer.show(make_console(None if sys.stdout.isatty() else PIPE_WIDTH))
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ds01_jupyter._version import __version__
 from ds01_jupyter.client_error import ClientError
-from ds01_jupyter.core import models
+from ds01_jupyter.core import mig_documents, models
 from ds01_jupyter.discovery import Server, discover
 from ds01_jupyter.trust import certificates
 
@@ -85,9 +85,36 @@ class Client:
         """One's limits and what is in use of them."""
         return self._one(models.LimitsReport, "GET", "limits")
 
+    def check_limits(self, text: str) -> models.CheckReport:
+        """What is wrong or odd in the text of a limits file; nothing is changed."""
+        return self._one(models.CheckReport, "POST", "limits/check", body={"text": text})
+
     def gpus(self) -> models.GpuSnapshot:
         """All GPUs, their slots, and who has them."""
         return self._one(models.GpuSnapshot, "GET", "gpus")
+
+    def gpu_history(self) -> models.GpuHistory:
+        """What all GPUs and MIG instances did in the last hour."""
+        return self._one(models.GpuHistory, "GET", "gpus/history")
+
+    def gpu_events(self, *, patience: float = 120.0) -> Iterator[models.GpuSnapshot]:
+        """The GPUs whenever something changes, and every few seconds; without an end.
+
+        A broken connection is taken up again; raises `ClientError` with code
+        `server_unreachable` after `patience` seconds without the server.
+        """
+        from ds01_jupyter.gpu_stream import follow
+
+        return follow(self._http, self, patience=patience)
+
+    def cordon_gpu(self, gpu: str, reason: str) -> models.GpuSnapshot:
+        """Take a GPU (index or UUID) out of use; for admins."""
+        body = {"reason": reason}
+        return self._one(models.GpuSnapshot, "POST", f"gpus/{_part(gpu)}/cordon", body=body)
+
+    def uncordon_gpu(self, gpu: str) -> models.GpuSnapshot:
+        """Give a GPU back that was cordoned; for admins."""
+        return self._one(models.GpuSnapshot, "POST", f"gpus/{_part(gpu)}/uncordon")
 
     # ---- images ----------------------------------------------------------------------------
 
@@ -149,6 +176,22 @@ class Client:
         return self._one(
             models.Logs, "GET", f"containers/{_part(name)}/logs", params={"tail": tail}
         )
+
+    # ---- MIG layout ------------------------------------------------------------------------
+
+    def mig_layout(self) -> mig_documents.MigLayout:
+        """The MIG instances that there are, as a layout file too."""
+        return self._one(mig_documents.MigLayout, "GET", "mig")
+
+    def plan_mig(self, request: mig_documents.MigLayoutRequest) -> mig_documents.MigPlan:
+        """What a layout would change, and what is in the way; nothing is changed."""
+        body = request.model_dump(mode="json")
+        return self._one(mig_documents.MigPlan, "POST", "mig/plan", body=body)
+
+    def apply_mig(self, request: mig_documents.MigLayoutRequest) -> models.Operation:
+        """Begin to bring the machine to a layout; `wait` for the operation to end."""
+        body = request.model_dump(mode="json")
+        return self._one(models.Operation, "POST", "mig/apply", body=body)
 
     # ---- operations ------------------------------------------------------------------------
 

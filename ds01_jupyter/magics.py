@@ -56,6 +56,7 @@ class DS01Magics(Magics):
         %ds01 catalogue            the frameworks and versions
         %ds01 packages             the package tiers
         %ds01 operations           builds and other long work
+        %ds01 mig export | assert | plan | apply
 
         `%ds01 COMMAND --help` explains a command. The answer is an object with the documents in
         its `data`: `x = %ds01 container list`, then `x.data`. Long work returns a handle at once:

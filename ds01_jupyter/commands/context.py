@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from ds01_jupyter.client_error import ClientError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ds01_jupyter.client import Client
     from ds01_jupyter.commands.work import Work
+    from ds01_jupyter.render import View
 
 WizardKind = Literal["create", "image", "container"]
 
@@ -18,6 +21,8 @@ class Context(ABC):
     """The place where commands run. `prog` is how a person calls us there: `ds01`, `%ds01`."""
 
     prog = "ds01"
+    failed = False
+    """Whether the last answer, though given, is bad news: a command then ends with status 1."""
 
     def __init__(self, server: str | None = None) -> None:
         self.server = server
@@ -55,6 +60,11 @@ class Context(ABC):
     @abstractmethod
     def follow(self, work: Work, arguments: Any) -> Any:
         """Show long work while it runs; what is returned is the command's answer."""
+
+    @abstractmethod
+    def watch(self, pictures: Iterator[View]) -> View | None:
+        """Show each picture in place of the one before until the person interrupts; answers with
+        what is still to be shown then."""
 
     @abstractmethod
     def say(self, text: str) -> None:

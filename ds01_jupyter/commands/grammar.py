@@ -50,6 +50,7 @@ def build(prog: str = "ds01") -> Parser:
     _containers(verbs)
     _machine(verbs)
     _operations(verbs)
+    _mig(verbs)
     _verb(verbs, "version", "overview.version", "the versions of this command and the server")
     if terminal:
         _terminal_only(verbs)
@@ -118,8 +119,8 @@ def _containers(verbs: Any) -> None:
 
 
 def _machine(verbs: Any) -> None:
-    _listing(_verb(verbs, "gpus", "overview.gpus", "the GPU slots and who has them"))
-    _listing(_verb(verbs, "limits", "overview.limits", "your limits and what is in use"))
+    _gpus(verbs)
+    _limits(verbs)
     catalogue = _verb(verbs, "catalogue", "overview.catalogue", "the frameworks and versions")
     _argument(
         catalogue, "framework", nargs="?", metavar="FRAMEWORK", complete="framework", help="only it"
@@ -131,6 +132,39 @@ def _machine(verbs: Any) -> None:
     _listing(_verb(verbs, "packages", "overview.packages", "the package tiers and what they hold"))
 
 
+def _gpus(verbs: Any) -> None:
+    gpus = _verb(verbs, "gpus", "gpus.show", "the GPU slots and who has them")
+    _argument(gpus, "--watch", "-w", action="store_true", help="keep it up to date; Ctrl-C ends it")
+    _argument(gpus, "--history", action="store_true", help="the last hour")
+    _listing(gpus)
+    commands = _commands(gpus, "DO", run="gpus.show")
+    for verb, text in (
+        ("cordon", "for admins: give it to nobody from now on; what runs goes on"),
+        ("uncordon", "for admins: give it to people again"),
+    ):
+        one = _verb(commands, verb, f"gpus.{verb}", text)
+        _argument(one, "gpu", metavar="GPU", help="its number, or its UUID")
+        if verb == "cordon":
+            _argument(one, "--reason", "-r", required=True, metavar="TEXT", help="shown to all")
+        _listing(one)
+
+
+def _limits(verbs: Any) -> None:
+    text = "your limits and what is in use"
+    limits = _verb(verbs, "limits", "overview.limits", text)
+    _listing(limits)
+    commands = _commands(limits, "DO", run="overview.limits")
+    _listing(_verb(commands, "show", "overview.limits", text))
+    check = _verb(
+        commands,
+        "check",
+        "limits.check",
+        "for admins: every mistake in a limits file (exit status 0 or 1)",
+    )
+    _argument(check, "file", metavar="FILE", complete="directory", help="resource-limits.yaml")
+    _listing(check)
+
+
 def _operations(verbs: Any) -> None:
     group = _verb(verbs, "operations", "operations.listing", "builds and other long work")
     _listing(group)
@@ -140,6 +174,25 @@ def _operations(verbs: Any) -> None:
         one = _verb(operations, verb, f"operations.{verb}", text)
         _argument(one, "operation", metavar="ID", complete="operation", help="see `operations`")
         if verb == "follow":
+            _work_options(one)
+        else:
+            _listing(one)
+
+
+def _mig(verbs: Any) -> None:
+    group = _verb(verbs, "mig", "overview.which", "the MIG layout, for admins")
+    mig = _commands(group, "DO")
+    _listing(_verb(mig, "export", "mig.export", "the present layout, as mig-parted writes it"))
+    for verb, text in (
+        ("assert", "whether the machine is as a file says (exit status 0 or 1)"),
+        ("plan", "what would change, and which containers are in the way"),
+        ("apply", "make it so; slots in use are never touched, no GPU is reset"),
+    ):
+        one = _verb(mig, verb, f"mig.{verb}_layout", text)
+        _argument(one, "file", metavar="FILE", complete="directory", help="a layout file")
+        _argument(one, "label", nargs="?", metavar="LABEL", help="absent: the only one in it")
+        if verb == "apply":
+            _argument(one, "--yes", "-y", action="store_true", help="do not ask")
             _work_options(one)
         else:
             _listing(one)

@@ -12,6 +12,8 @@ from ds01_jupyter.commands.context import Context, WizardKind
 from ds01_jupyter.render import Cell, Code, Note, Pairs, View
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ds01_jupyter.commands.work import Work
     from ds01_jupyter.render.blocks import Tone
 
@@ -55,6 +57,17 @@ class NotebookContext(Context):
             return following
         following.wait()
         return outcome(self, work)
+
+    def watch(self, pictures: Iterator[View]) -> None:
+        """In the cell's output, until the kernel is interrupted."""
+        identity = f"ds01-{secrets.token_hex(8)}"
+        shown = "display"
+        try:
+            for picture in pictures:
+                _publish(shown, picture, display_id=identity)
+                shown = "update_display"
+        except KeyboardInterrupt:
+            return  # that is how one stops watching
 
     def say(self, text: str) -> None:
         """Show a paragraph."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ds01_jupyter.commands.context import Context
 from ds01_jupyter.commands.work import Work
-from ds01_jupyter.core import models
+from ds01_jupyter.core import mig_documents, models
 from ds01_jupyter.render import Note, View, views
 
 
@@ -18,10 +18,15 @@ def outcome(context: Context, work: Work) -> View:
         onward = context.command(f"container create NAME --image {image.name}")
         view = views.image(image)
         return View(*view.blocks, Note(f"{onward} makes a container from it."), data=image)
+    if last.kind == "mig.apply":
+        from ds01_jupyter.render import mig_views
+
+        return mig_views.outcome(mig_documents.MigOutcome.model_validate(last.result))
     container = models.Container.model_validate(last.result)
     stop = context.command(f"container stop {container.name}")
     view = views.container(container)
-    text = f"It runs. `mlc open {container.name}` opens a shell in it, {stop} stops it."
+    shell = f"docker exec -it {container.full_name} bash"
+    text = f"It runs. `{shell}` opens a shell in it, {stop} stops it."
     if container.state != "running":
         text = f"{context.command(f'container start {container.name}')} starts it."
     return View(*view.blocks, Note(text), data=container)

@@ -72,14 +72,6 @@ def status(context: Context, _: Namespace) -> View:
     return View(*whole.blocks, data=data)
 
 
-def gpus(context: Context, _: Namespace) -> View:
-    """`gpus`: the map of slots."""
-    from ds01_jupyter.render import machine_views
-
-    client = context.client()
-    return machine_views.gpus(client.gpus(), client.about().user)
-
-
 def limits(context: Context, _: Namespace) -> View:
     """`limits`."""
     from ds01_jupyter.render import machine_views

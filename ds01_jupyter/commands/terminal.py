@@ -9,9 +9,12 @@ from ds01_jupyter.client_error import ClientError
 from ds01_jupyter.commands.context import Context, WizardKind, declined
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from ds01_jupyter.commands.work import Work
+    from ds01_jupyter.render import View
 
 
 class TerminalContext(Context):
@@ -65,6 +68,30 @@ class TerminalContext(Context):
             work.start()
             work.wait()
         return outcome(self, work)
+
+    def watch(self, pictures: Iterator[View]) -> View:
+        """On a screen of their own, and the last one stays; into a file or a pipe one below the
+        other."""
+        from rich.live import Live
+
+        from ds01_jupyter.render import View
+        from ds01_jupyter.render.terminal import PIPE_WIDTH, make_console, stacked
+
+        console = make_console(None if sys.stdout.isatty() else PIPE_WIDTH)
+        last = View()
+        try:
+            if not console.is_terminal or console.is_dumb_terminal:
+                for picture in pictures:
+                    picture.show(console)
+                    console.print()
+                return View()
+            with Live(console=console, screen=True, auto_refresh=False) as live:
+                for last in pictures:
+                    live.update(stacked(last.blocks, console.width), refresh=True)
+        except KeyboardInterrupt:
+            # That is how one stops watching.
+            return last if console.is_terminal and not console.is_dumb_terminal else View()
+        return last
 
     def say(self, text: str) -> None:
         """Print a paragraph."""

@@ -13,24 +13,34 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ds01_jupyter.core import ledger_cordons
 from ds01_jupyter.core import ledger_tables as tables
+from ds01_jupyter.core.allocator_cordons import Cordoned, refuse_resume, with_cordons
+from ds01_jupyter.core.allocator_quota import Quota
 from ds01_jupyter.core.allocator_refusals import (
     container_limit,
     name_taken,
     no_such_slot,
     none_free,
+    repartitioning,
     slot_limit,
     slots_per_container,
 )
-from ds01_jupyter.core.errors import Conflict, NotFound
+from ds01_jupyter.core.crash_points import reached
+from ds01_jupyter.core.errors import Conflict, NoFreeSlot, NotFound
+from ds01_jupyter.core.gpu.health import GpuHealth
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
 from ds01_jupyter.core.gpu.placement import GpuOccupancy, choose
 from ds01_jupyter.core.gpu.request import GpuRequest
 from ds01_jupyter.core.gpu.slots import GpuReading, SlotInfo
 from ds01_jupyter.core.identity import Person
 from ds01_jupyter.core.ledger import ContainerRow, LeaseRow, Ledger
+from ds01_jupyter.core.maintenance import Stamp, stamp
 from ds01_jupyter.core.models import LimitValues
 from ds01_jupyter.core.names import full_name
+
+LOOKS = 8
+"""How often the slots are looked at again while an admin changes the MIG layout."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,11 @@ class Claim:
 class Allocator:
     """Claims on the slots of one host."""
 
-    def __init__(self, ledger: Ledger, driver: NvmlDriver, host: str) -> None:
+    def __init__(
+        self, ledger: Ledger, driver: NvmlDriver, host: str, health: GpuHealth | None = None
+    ) -> None:
+        """With `health`, the GPUs are judged at every claim, and ill ones cordoned."""
+        self._health = health
         self._ledger = ledger
         self._driver = driver
         self._host = host
@@ -66,26 +80,67 @@ class Allocator:
         `LimitReached`, `NoFreeSlot`, `NotFound` (this machine has no such slot) or
         `DriverUnavailable`; then nothing is held. CPU-only asks the driver nothing.
         """
-        slots: Sequence[SlotInfo] = ()
-        memory: Mapping[str, float] = {}
-        if request.kind != "none":
-            slots = self._driver.inventory(fresh=True).slots
-            memory = _memory_percent(self._driver.snapshot())
+        for _ in range(LOOKS):
+            with self._ledger.reading() as connection:
+                before = stamp(connection, self._host)
+            slots: Sequence[SlotInfo] = ()
+            memory: Mapping[str, float] = {}
+            if request.kind != "none":
+                inventory = self._driver.inventory(fresh=True)
+                slots = inventory.slots
+                if self._health is not None:
+                    self._health.look(inventory.gpus, inventory.driver_version)
+                memory = _memory_percent(self._driver.snapshot())
+            claim = self._claim(
+                person, name, request, limits, foreign, document, slots, memory, before
+            )
+            if claim is not None:
+                return claim
+        raise repartitioning()
+
+    def _claim(
+        self,
+        person: Person,
+        name: str,
+        request: GpuRequest,
+        limits: LimitValues,
+        foreign: Mapping[str, str],
+        document: Mapping[str, Any],
+        slots: Sequence[SlotInfo],
+        memory: Mapping[str, float],
+        before: Stamp,
+    ) -> Claim | None:
+        """The transaction of `claim`. None: an admin changed the MIG layout since `before`, so
+        that `slots` may not be there any more."""
         claim_id = secrets.token_hex(16)
+        reached("claim.begin")
         wanted = full_name(name, person.uid)
         with self._ledger.writing() as connection:
+            if request.kind != "none" and stamp(connection, self._host) != before:
+                return None
             if tables.container_by_name(connection, wanted) is not None:
                 raise name_taken(name)
             leases = tables.live_leases(connection, host=self._host)
             mine = tables.containers(connection, person.uid)
             owned = tables.live_leases(connection, uid=person.uid)
             _check_limits(limits, request, mine, owned)
-            chosen = self._choose(slots, request, limits.priority, leases, foreign, memory)
+            quota = Quota(limits, owned)
+            quota.check(request, slots)
+            cordoned: Cordoned = ledger_cordons.cordoned(connection, self._host)
+            given = [slot for slot in slots if slot.gpu_uuid not in cordoned]
+            try:
+                chosen = self._choose(
+                    given, request, limits.priority, leases, foreign, memory, quota
+                )
+            except (NoFreeSlot, NotFound) as refusal:
+                raise with_cordons(refusal, request, slots, cordoned) from refusal
             tables.insert_container(connection, claim_id, wanted, name, person, document)
             row = tables.container(connection, claim_id)
             assert row is not None
             tables.insert_leases(connection, row, chosen, priority=limits.priority, host=self._host)
             _history(connection, row, person.name, "claim", chosen)
+            reached("claim.written")
+        reached("claim.committed")
         return Claim(claim_id, wanted, chosen)
 
     def activate(self, claim_id: str, container_id: str) -> None:
@@ -106,6 +161,8 @@ class Allocator:
                 tables.set_present(connection, claim_id, container_id)
                 tables.move_leases(connection, claim_id, "active")
                 _history(connection, row, row.owner, "activate", container=container_id)
+            reached("activate.written")
+        reached("activate.committed")
 
     def hold(self, claim_id: str) -> None:
         """The container has stopped (or was not started): it keeps its slots.
@@ -116,6 +173,8 @@ class Allocator:
             row = tables.container(connection, claim_id)
             if row is not None and tables.move_leases(connection, claim_id, "held"):
                 _history(connection, row, row.owner, "hold")
+            reached("hold.written")
+        reached("hold.committed")
 
     def resume(self, claim_id: str, slots: Sequence[SlotInfo], foreign: Mapping[str, str]) -> None:
         """The container is about to start again, on exactly the slots that it was given.
@@ -133,10 +192,14 @@ class Allocator:
                     hint="Remove it and create it again; its workspace stays.",
                     claim=claim_id,
                 )
+            cordoned = ledger_cordons.cordoned(connection, self._host)
             for lease in tables.leases_of(connection, claim_id):
+                refuse_resume(lease, cordoned)
                 _check_resumable(lease, here.get(lease.slot_uuid), foreign)
             if tables.move_leases(connection, claim_id, "active"):
                 _history(connection, row, row.owner, "resume")
+            reached("resume.written")
+        reached("resume.committed")
 
     def release(self, claim_id: str) -> None:
         """The container is gone, or never came to be: its slots are free. Twice is fine."""
@@ -147,6 +210,8 @@ class Allocator:
             tables.move_leases(connection, claim_id, "released")
             tables.delete_container(connection, claim_id)
             _history(connection, row, row.owner, "release")
+            reached("release.written")
+        reached("release.committed")
 
     def live(self) -> list[LeaseRow]:
         """All leases of this host that are not released."""
@@ -160,6 +225,7 @@ class Allocator:
         leases: Sequence[LeaseRow],
         foreign: Mapping[str, str],
         memory: Mapping[str, float],
+        quota: Quota,
     ) -> tuple[SlotInfo, ...]:
         if request.kind == "none":
             return ()
@@ -171,11 +237,17 @@ class Allocator:
             )
             for gpu in {slot.gpu_uuid for slot in slots}
         }
-        chosen = choose(free, request, priority, occupancy)
-        if chosen:
+        may_have = quota.admitted(free)
+        chosen = choose(may_have, request, priority, occupancy)
+        if not quota.holds(chosen):
+            may_have = quota.smallest(may_have, request)
+            chosen = choose(may_have, request, priority, occupancy)
+        if chosen and quota.holds(chosen):
             return chosen
         if not any(request.matches(slot) for slot in slots):
             raise no_such_slot(request, slots)
+        if choose(free, request, priority, occupancy):
+            raise quota.refusal(request, free)
         raise none_free(request, slots, free, leases, foreign)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from ds01_jupyter.core.errors import Conflict, CoreError, LimitReached, NoFreeSlot, NotFound
+from ds01_jupyter.core.gpu.quota import in_words
 from ds01_jupyter.core.gpu.request import GpuRequest
 from ds01_jupyter.core.gpu.slots import WHOLE, SlotInfo
 from ds01_jupyter.core.ledger import ContainerRow, LeaseRow
@@ -80,6 +82,66 @@ def slot_limit(limit: int, asked: int, owned: Sequence[LeaseRow]) -> LimitReache
     )
 
 
+def equivalents_limit(
+    limit: Fraction, used: Fraction, asked: Fraction, owned: Sequence[LeaseRow]
+) -> LimitReached:
+    """The person would have more compute than the quota; `asked` is the least that would do."""
+    names = list(dict.fromkeys(lease.name for lease in owned))
+    if limit == 0:
+        hint = f"Create it with {CPU_ONLY}, or ask your admin for GPU access."
+    elif names:
+        hint = f"Ask for a smaller slot, remove one that holds a slot ({_listed(names)}), or "
+        hint += f"create this one with {CPU_ONLY}."
+    else:
+        hint = f"Ask for a smaller slot, or create it with {CPU_ONLY}."
+    return LimitReached(
+        f"You may have {in_words(limit)} GPU-equivalents (a whole GPU is 1): you have "
+        f"{in_words(used)}, and this needs {in_words(asked)} more.",
+        hint=hint,
+        key="max_gpu_equivalents",
+        limit=round(float(limit), 4),
+        in_use=round(float(used), 4),
+        asked=round(float(asked), 4),
+        containers=names,
+    )
+
+
+def no_whole_gpu(
+    request: GpuRequest, slots: Sequence[SlotInfo], owned: Sequence[LeaseRow]
+) -> LimitReached:
+    """Whole GPUs are not for this person, and nothing else would do."""
+    parts = _profiles([slot for slot in slots if slot.kind == "mig"])
+    instead = f"Ask for a part of one ({_in_words(parts)} here)" if parts else "Ask your admin"
+    whole = [lease for lease in owned if lease.info.kind == "gpu"]
+    return LimitReached(
+        "Your group may not have whole GPUs.",
+        hint=f"{instead}, or create it with {CPU_ONLY}.",
+        key="allow_full_gpu",
+        limit=0,
+        in_use=len(whole),
+        asked=request.count,
+        containers=list(dict.fromkeys(lease.name for lease in whole)),
+    )
+
+
+def beyond_quota(
+    request: GpuRequest, free: Sequence[SlotInfo], left: Fraction | None, *, whole: bool
+) -> NoFreeSlot:
+    """Slots are free, but those that this person may have are not among them."""
+    profiles = _profiles([slot for slot in free if request.matches(slot)])
+    reasons = [] if left is None else [f"{in_words(left)} GPU-equivalents are left to you"]
+    reasons += [] if whole else ["whole GPUs are not for your group"]
+    return NoFreeSlot(
+        f"What is free now is more than you may have: {' and '.join(reasons)}.",
+        hint=f"Free now: {_in_words(profiles)}. Wait for a smaller slot, remove a container of "
+        f"yours that holds one, or create this one with {CPU_ONLY}.",
+        asked=str(request),
+        count=request.count,
+        free=profiles,
+        left=None if left is None else round(float(left), 4),
+    )
+
+
 def no_such_slot(request: GpuRequest, slots: Sequence[SlotInfo]) -> CoreError:
     """Nothing on this machine could ever match, free or not."""
     profiles = _profiles(slots)
@@ -105,6 +167,15 @@ def no_such_slot(request: GpuRequest, slots: Sequence[SlotInfo]) -> CoreError:
         f"This machine has no slot of the kind {request.value or 'whole GPU'}.",
         hint=f"It has {_in_words(profiles)}.",
         **details,
+    )
+
+
+def repartitioning() -> NoFreeSlot:
+    """An admin changes the MIG layout, again and again."""
+    return NoFreeSlot(
+        "The GPUs of this machine are being partitioned anew.",
+        hint=f"Try again in a minute, or create it with {CPU_ONLY}.",
+        free=[],
     )
 
 

@@ -23,7 +23,7 @@ CUDA_GENERATIONS = ("CUDA_AMPERE", "CUDA_ADA", "CUDA_BLACKWELL")
 """The generations that a driver can stand for, oldest first."""
 
 _AMPERE, _ADA, _BLACKWELL = range(3)
-_SAY_IT = (
+SAY_IT = (
     "Name the architecture (for example architecture='CUDA_ADA'), or ask your admin to set it "
     "in the configuration of the server (DS01App.architecture)."
 )
@@ -65,7 +65,7 @@ def choose_architecture(
         return name, "configuration"
     if driver is None:
         raise DriverUnavailable(
-            "The NVIDIA driver does not say which architecture this machine has.", hint=_SAY_IT
+            "The NVIDIA driver does not say which architecture this machine has.", hint=SAY_IT
         )
     return _of_driver(driver, names), "driver"
 
@@ -125,7 +125,7 @@ def _contradiction(driver: DriverFacts, needed: str) -> DriverUnavailable:
         message = f"The NVIDIA driver ({cuda}) is too old for a GPU of this machine ({needed})."
     return DriverUnavailable(
         message,
-        hint=_SAY_IT,
+        hint=SAY_IT,
         needed=needed,
         newest_gpu=list(newest_gpu),
         oldest_gpu=list(oldest_gpu),

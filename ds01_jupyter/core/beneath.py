@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ds01_jupyter.core.errors import DiskFull, InvalidInput, NotFound
+from ds01_jupyter.core.identity import Person
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -68,12 +69,34 @@ def open_beneath(
     return folder
 
 
+def may_write(descriptor: int, person: Person) -> bool:
+    """Whether `person` may put files into an open folder.
+
+    The kernel is asked where this process is that person; for somebody else the mode of the folder
+    tells, unless an access control list has more to say than we read.
+    """
+    if os.geteuid() == person.uid or person.uid == 0:
+        return os.access(f"/proc/self/fd/{descriptor}", os.W_OK | os.X_OK, effective_ids=True)
+    if "system.posix_acl_access" in os.listxattr(descriptor):
+        return True
+    facts = os.fstat(descriptor)
+    if facts.st_uid == person.uid:
+        shift = 6
+    elif facts.st_gid == person.gid or facts.st_gid in os.getgrouplist(person.name, person.gid):
+        shift = 3
+    else:
+        shift = 0
+    return facts.st_mode >> shift & 0o3 == 0o3
+
+
 def _open_root(root: Path) -> int:
     try:
         return os.open(root, _OPEN)
     except OSError as error:
         raise NotFound(
-            f"The folder {root} cannot be opened: {error.strerror}.", path=str(root)
+            f"The folder {root} cannot be opened: {error.strerror}.",
+            hint="Choose a folder elsewhere, or ask your admin about this one.",
+            path=str(root),
         ) from error
 
 
@@ -110,7 +133,9 @@ def _refusal(target: Path, error: OSError) -> InvalidInput | NotFound | DiskFull
                 hint=f"Give the folder that it points to: {os.path.realpath(target)}",
                 path=str(target),
             )
-        return InvalidInput(f"{target} is not a folder.", path=str(target))
+        return InvalidInput(
+            f"{target} is not a folder.", hint="Choose another name.", path=str(target)
+        )
     if error.errno == errno.ENOENT:
         return NotFound(
             f"The folder {target} does not exist.",
@@ -118,7 +143,11 @@ def _refusal(target: Path, error: OSError) -> InvalidInput | NotFound | DiskFull
             path=str(target),
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"There is no space left to create {target}.", path=str(target))
+        return DiskFull(
+            f"There is no space left to create {target}.",
+            hint="Remove files that you no longer need.",
+            path=str(target),
+        )
     return InvalidInput(
         f"{target} cannot be used: {error.strerror}.",
         hint="Choose a folder that you may read and write.",

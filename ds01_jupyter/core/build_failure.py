@@ -32,6 +32,14 @@ _NETWORK = re.compile(
     r"|Connection (?:refused|timed out)|error sending request|NewConnectionError",
     re.IGNORECASE,
 )
+_NO_BASE = re.compile(
+    r"failed to do request|pull access denied|manifest unknown|: not found$"
+    r"|repository does not exist"
+)
+_NOT_FOR_WORK = re.compile(r"unable to find user|executable file not found|stat \S+: no such file")
+_VERSION = re.compile(
+    r"there (?:is|are) no versions? of (?P<wanted>(?P<package>[\w.\-]+)[=<>!~][^ ,]*)"
+)
 _PLAIN = re.compile(r"^ds01: (?P<reason>.+)$", re.MULTILINE)
 
 
@@ -50,7 +58,7 @@ def build_failed(step: str, lines: Sequence[str], problem: str) -> CoreError:
     text = "\n".join(shown)
     if NO_SPACE.search(text) or NO_SPACE.search(problem):
         return disk_full(f"{step}: {text or problem}")
-    reason, hint, package = _reason(text)
+    reason, hint, package = _of_builder(problem) or _reason(text)
     return BuildFailed(
         f"The build stopped at “{step}”: {reason}.",
         hint=hint,
@@ -59,6 +67,28 @@ def build_failed(step: str, lines: Sequence[str], problem: str) -> CoreError:
         log=shown,
         problem=problem,
     )
+
+
+def _of_builder(problem: str) -> tuple[str, str, None] | None:
+    """What the builder says about the Dockerfile, which a person may have changed, or about an
+    image in which no step can run."""
+    fault = re.search(r"dockerfile parse error|Dockerfile cannot be empty", problem, re.IGNORECASE)
+    if fault:
+        why = problem[fault.start() :].strip().rstrip(".")
+        return f"the Dockerfile cannot be understood ({why})", "Correct it, or replace it.", None
+    if "load metadata for" in problem or _NO_BASE.search(problem):
+        return (
+            "the image that its FROM names cannot be had",
+            "Check its name; an image of this machine or of a registry can stand there.",
+            None,
+        )
+    if _NOT_FOR_WORK.search(problem):
+        return (
+            "the image lacks what the step needs (an account root, python3)",
+            "Choose an image made for working in, such as one from the catalogue.",
+            None,
+        )
+    return None
 
 
 def _reason(text: str) -> tuple[str, str, str | None]:
@@ -83,6 +113,10 @@ def _reason(text: str) -> tuple[str, str, str | None]:
             package = found["package"]
             hint = "Ask for a version that has a ready-made wheel for this Python."
             return f"{package} could not be compiled", hint, package
+    found = _VERSION.search(flat)
+    if found:
+        package = found["package"]
+        return f"there is no {found['wanted']}", "Ask for another version, or for any.", package
     found = _NO_WHEEL.search(flat)
     if found:
         package = found["package"]

@@ -85,15 +85,16 @@ class BuildKitLog:
             return
         number, self._total, text = step
         title = title_of(self._plan, text)
+        shown = f"step {number} of {self._total}: {title}"
         if vertex.completed:
             self._flush(vertex.digest)
             if vertex.digest not in self._done:
                 self._done.add(vertex.digest)
-                detail = f"{title} (kept from before)" if vertex.cached else title
+                detail = f"{shown} (kept from before)" if vertex.cached else shown
                 self._progress.step("build", self._fraction(), detail)
         elif vertex.started:
             self._progress.log(f"[{number}/{self._total}] {title}")
-            self._progress.step("build", self._fraction(), title)
+            self._progress.step("build", self._fraction(), shown)
 
     def _fraction(self) -> float:
         # Saving the image comes after the last step, and takes as long as some of them. The total
@@ -193,7 +194,8 @@ class ClassicLog:
         self._title = title_of(self._plan, instruction)
         self._fraction = (number - 1) / max(1, total)
         self._progress.log(f"[{number}/{total}] {self._title}")
-        self._progress.step("build", self._fraction, self._title)
+        shown = f"step {number} of {total}: {self._title}"
+        self._progress.step("build", self._fraction, shown)
 
     def _made(self, image: str) -> None:
         # The first image is the base itself; one from the cache was there before.

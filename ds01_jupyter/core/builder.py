@@ -97,7 +97,7 @@ def _write_files(draft: Draft, progress: Reporter) -> store.Change:
     elif draft.kept:
         text = None
     keep_old = draft.state == "edited" and draft.request.dockerfile == "replace"
-    return store.write(draft.location, draft.person, text, draft.context.files, keep_old=keep_old)
+    return store.write(draft.location, draft.person, text, draft.files, keep_old=keep_old)
 
 
 def _request_json(draft: Draft) -> str:

@@ -76,6 +76,22 @@ class CatalogueFile:
                 )
         return cls(tuple(_first_of_each(rows)), tuple(problems), source)
 
+    def refuse_empty(self) -> None:
+        """Raise `ConfigurationError`, with the place of the first mistake, when no row could be
+        read: then it is the file that is wrong, and not what a person asks of it."""
+        if self.rows:
+            return
+        first = self.problems[0] if self.problems else None
+        place = f"{first.file}:{first.line}" if first else str(self.source)
+        why = first.problem if first else "it holds no rows"
+        raise ConfigurationError(
+            f"The catalogue has no row that can be read; {place}: {why}.",
+            hint="Ask your admin to correct it; a row is framework, version, architecture, image.",
+            file=str(self.source),
+            line=first.line if first else None,
+            mistakes=len(self.problems),
+        )
+
     @property
     def architectures(self) -> tuple[str, ...]:
         """Every architecture that a row names, in the order of the file."""

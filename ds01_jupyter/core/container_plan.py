@@ -64,6 +64,12 @@ class Blueprint:
         }
 
 
+def check_words(person: Person, request: models.ContainerRequest) -> None:
+    """Refuse a name or GPU wish that cannot be meant, before anything else is asked."""
+    container_name(request.name, person.uid)
+    GpuRequest.parse(request.gpu, request.gpus)
+
+
 def blueprint(
     person: Person, request: models.ContainerRequest, origin: Source, settings: Settings
 ) -> Blueprint:

@@ -14,7 +14,9 @@ from ds01_jupyter.core import models
 from ds01_jupyter.core.allocator import Allocator, Claim
 from ds01_jupyter.core.builder import quietly
 from ds01_jupyter.core.container_plan import Blueprint, plan_container
+from ds01_jupyter.core.container_traces import Traces
 from ds01_jupyter.core.container_view import container_document, made_by, own_number
+from ds01_jupyter.core.crash_points import reached
 from ds01_jupyter.core.engine import ContainerSummary, Engine, GpuDevices, Reporter
 from ds01_jupyter.core.errors import Conflict, CoreError, EngineFailed, Forbidden, NotFound
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
@@ -26,9 +28,11 @@ from ds01_jupyter.core.labels import PREFIX
 from ds01_jupyter.core.ledger import ContainerRow, Ledger
 from ds01_jupyter.core.names import full_name, split_full_name
 from ds01_jupyter.core.operations import Progress
-from ds01_jupyter.core.reconcile import foreign_slots, reconcile
+from ds01_jupyter.core.reconcile import Report, foreign_slots, reconcile
 
 STOP_SECONDS = 2
+RUNNING = frozenset({"running", "paused", "restarting"})
+"""States in which Docker refuses to remove a container."""
 
 SlotReferences = list[models.SlotReference]
 
@@ -49,12 +53,20 @@ class Containers:
         self._driver = driver
         self._allocator = allocator
         self._images = images
+        self._traces = Traces(engine, ledger, allocator)
 
     # ---- looking -------------------------------------------------------------------------
 
     def present(self) -> Sequence[ContainerSummary]:
         """What Docker has now, after the ledger has been brought in line with it."""
-        return reconcile(self._ledger, self._engine.list_containers).present
+        return self.reconcile().present
+
+    def reconcile(self) -> Report:
+        """Bring the ledger in line with Docker, and finish what could not be finished before."""
+        self._traces.finish()
+        report = reconcile(self._ledger, self._engine.list_containers)
+        self._traces.gone(report.released)
+        return report
 
     def list(self, person: Person, *, everybody: bool = False) -> list[models.Container]:
         """One's own containers and those that nobody made through us; or everybody's."""
@@ -71,14 +83,9 @@ class Containers:
 
     def get(self, person: Person, name: str) -> models.Container:
         """One container with its limits, by its name or by `NAME._.UID`."""
-        wanted = _full(name, person)
-        present = self.present()
-        summary = next((item for item in present if item.full_name == wanted), None)
-        if summary is None:
-            summary = next((item for item in present if item.full_name == name), None)
+        row, summary = self._find(person, name)
         if summary is None:
             raise _missing(name)
-        row = self._ledger.container_by_name(summary.full_name)
         if _belongs_to_another(summary, row, person):
             raise _not_yours(name)
         details = self._engine.inspect_container(summary.id)
@@ -94,15 +101,19 @@ class Containers:
     ) -> Mapping[str, str]:
         """Slots (by UUID) that running containers without a lease use, with their names."""
         rows = self._ledger.containers()
-        return foreign_slots(slots, rows, present, self._devices)
+        leases = self._ledger.live_leases()
+        return foreign_slots(slots, rows, present, self._devices, leases)
 
     # ---- creating ------------------------------------------------------------------------
 
     def claim(self, person: Person, blueprint: Blueprint, limits: models.LimitValues) -> Claim:
         """Reserve the name, the place among the person's containers, and the slots.
 
-        Raises `Conflict`, `LimitReached` or `NoFreeSlot`; nothing is held then.
+        Raises `Conflict`, `LimitReached` or `NoFreeSlot`, and `InvalidInput` or `NotFound` for a
+        folder that cannot be used; nothing is held then.
         """
+        for place, is_workspace in blueprint.folders():
+            place.check(person, workspace=is_workspace)
         request: GpuRequest = blueprint.gpu
         present = self.present()
         wanted = full_name(blueprint.name, person.uid)
@@ -134,11 +145,12 @@ class Containers:
     ) -> models.Container:
         """Make the claimed container and start it; whatever fails, nothing stays behind."""
         with ExitStack() as undo:
-            undo.callback(self.release, claim)
+            undo.callback(self._traces.take_back, claim)
             progress.step("workspace", 0.05)
             folders = [place.open(person, create=create) for place, create in blueprint.folders()]
             for folder in folders:
                 undo.callback(folder.undo)
+            reached("workspace.opened")
             progress.step("image", 0.1, "the container's own image")
             image = self._images.own_image(
                 person,
@@ -148,6 +160,7 @@ class Containers:
                 blueprint.image_labels(),
             )
             undo.callback(quietly, self._engine.remove_image, image)
+            reached("image.made")
             progress.step("create", 0.7)
             inherited = self._engine.image(image)
             plan = plan_container(
@@ -161,6 +174,7 @@ class Containers:
             )
             container_id = self._engine.create_container(plan)
             undo.callback(quietly, partial(self._engine.remove_container, force=True), container_id)
+            reached("create.done")
             self._allocator.activate(claim.claim_id, container_id)
             if blueprint.start:
                 progress.step("start", 0.9)
@@ -174,10 +188,13 @@ class Containers:
         self._ledger.record(
             person.name, person.name, "container.create", claim.full_name, "done", {}
         )
+        reached("create.recorded")
         return self.get(person, blueprint.name)
 
     def _start(self, container_id: str, name: str) -> None:
+        reached("start.begin")
         self._engine.start(container_id)
+        reached("start.done")
         details = self._engine.inspect_container(container_id)
         if details.state != "running":
             raise EngineFailed(
@@ -193,7 +210,17 @@ class Containers:
         """Start a stopped container, on the very slots that its lease still holds."""
         row, summary = self._own_row(person, name)
         if summary.state == "running":
-            raise Conflict(f"The container {row.name} is running already.", name=row.name)
+            raise Conflict(
+                f"The container {row.name} is running already.",
+                hint=f"`mlc-open {row.name}` opens a shell in it.",
+                name=row.name,
+            )
+        if summary.state in RUNNING:
+            raise Conflict(
+                f"The container {row.name} is {summary.state}.",
+                hint="Stop it first; then it can start again.",
+                name=row.name,
+            )
         if self._ledger.leases_of(row.claim_id):
             inventory = self._driver.inventory(fresh=True)
             foreign = self.busy_elsewhere(self._engine.list_containers(), inventory.slots)
@@ -209,9 +236,14 @@ class Containers:
     def stop(self, person: Person, name: str) -> models.Container:
         """Stop a running container; its slots stay held for it until it is removed."""
         row, summary = self._own_row(person, name)
-        if summary.state != "running":
-            raise Conflict(f"The container {row.name} is not running.", name=row.name)
+        if summary.state not in RUNNING:
+            raise Conflict(
+                f"The container {row.name} is not running.",
+                hint=f"`%ds01 container start {row.name}` starts it, `remove` removes it.",
+                name=row.name,
+            )
         self._engine.stop(summary.id, STOP_SECONDS)
+        reached("stop.done")
         self._allocator.hold(row.claim_id)
         self._record(person, row, "container.stop")
         return self.get(person, name)
@@ -219,15 +251,18 @@ class Containers:
     def remove(self, person: Person, name: str) -> None:
         """Remove a stopped container and its own image; the workspace stays as it is."""
         row, summary = self._own_row(person, name)
-        if summary.state in ("running", "paused", "restarting"):
+        if summary.state in RUNNING:
             raise Conflict(
                 f"The container {row.name} is {summary.state}.",
                 hint="Stop it first; what lies in its workspace stays in any case.",
                 name=row.name,
             )
+        reached("remove.begin")
         self._engine.remove_container(summary.id)
+        reached("remove.done")
         self._allocator.release(row.claim_id)
         quietly(self._engine.remove_image, summary.image)
+        reached("remove.image")
         self._record(person, row, "container.remove")
 
     # ---- helpers -------------------------------------------------------------------------
@@ -239,19 +274,35 @@ class Containers:
         return self._own_row(person, name)[1]
 
     def _own_row(self, person: Person, name: str) -> tuple[ContainerRow, ContainerSummary]:
-        wanted = _full(name, person)
-        present = self.present()
-        summary = next((item for item in present if item.full_name == wanted), None)
+        row, summary = self._find(person, name)
         if summary is None:
-            if any(item.full_name == name for item in present):
-                raise _not_managed(name)
             raise _missing(name)
-        row = self._ledger.container_by_name(wanted)
         if row is not None and row.uid != person.uid:
             raise _not_yours(name)
+        if row is not None and row.state == "pending":
+            raise Conflict(
+                f"The container {name} is still being made.",
+                hint="Wait for that, or cancel the operation.",
+                name=name,
+            )
         if row is None or row.container_id != summary.id:
             raise _not_managed(name)
         return row, summary
+
+    def _find(
+        self, person: Person, name: str
+    ) -> tuple[ContainerRow | None, ContainerSummary | None]:
+        """What a name means: one of ours by its id (Docker can rename it), else by its name."""
+        present = self.present()
+        wanted = _full(name, person)
+        row = self._ledger.container_by_name(wanted)
+        if row is not None and row.container_id is not None:
+            return row, next((item for item in present if item.id == row.container_id), None)
+        for full in (wanted, name):
+            found = next((item for item in present if item.full_name == full), None)
+            if found is not None:
+                return row, found
+        return row, None
 
     def _devices(self, container_id: str) -> GpuDevices:
         try:
@@ -323,7 +374,11 @@ def _missing(name: str) -> NotFound:
 
 
 def _not_yours(name: str) -> Forbidden:
-    return Forbidden(f"The container {name} belongs to somebody else.", name=name)
+    return Forbidden(
+        f"The container {name} belongs to somebody else.",
+        hint="`%ds01 container list` shows those that you have.",
+        name=name,
+    )
 
 
 def _not_managed(name: str) -> Forbidden:

@@ -15,6 +15,7 @@ from docker.utils import kwargs_from_env
 from ds01_jupyter.core import docker_containers, docker_streams
 from ds01_jupyter.core.classic_leftovers import Leftovers
 from ds01_jupyter.core.docker_errors import translated
+from ds01_jupyter.core.docker_watch import ContainerWatch
 from ds01_jupyter.core.engine import (
     BuildPlan,
     ContainerDetails,
@@ -171,6 +172,10 @@ class DockerEngine:
         with translated(f"container {container}"):
             raw: bytes = self._api.logs(container, stdout=True, stderr=True, tail=tail)
         return raw.decode(errors="replace")
+
+    def watch_containers(self) -> ContainerWatch:
+        """Tell as it happens that containers come, go, start or stop."""
+        return ContainerWatch(self._connect)
 
     # ---- images ----
 

@@ -22,6 +22,9 @@ from ds01_jupyter.core.errors import (
 
 NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _MISSING_MOUNT = re.compile(r"bind source path does not exist: (?P<path>.+)")
+_NO_PROGRAM = re.compile(
+    r"exec: \\?\"(?P<program>[^\"\\]+)\\?\": .*(?:no such file|not found|permission)"
+)
 _NO_GPU = re.compile(r"could not select device driver|nvidia-container-(cli|runtime)|libnvidia-ml")
 
 
@@ -54,18 +57,27 @@ def from_answer(status: int | None, text: str, subject: str = "") -> CoreError:
         return InvalidInput(
             f"The folder {path} does not exist.", hint="Create it, or choose another.", path=path
         )
-    if status == 404:
-        return NotFound(f"Docker has no {subject or 'such object'}.", docker=text)
-    if status == 409:
-        return Conflict(_sentence(subject, text), docker=text)
-    if status == 400:
-        return InvalidInput(_sentence(subject, text), docker=text)
+    program = _NO_PROGRAM.search(text)
+    if program:
+        return InvalidInput(
+            f"The image has no {program['program']} that could be run, so no container of it can "
+            "start.",
+            hint="Choose an image made for working in, such as one from the catalogue.",
+            program=program["program"],
+            docker=text,
+        )
     if _NO_GPU.search(text):
         return EngineFailed(
             "Docker could not give the container its GPU.",
             hint="Your admin should check the driver and the NVIDIA container toolkit.",
             docker=text,
         )
+    if status == 404:
+        return NotFound(f"Docker has no {subject or 'such object'}.", docker=text)
+    if status == 409:
+        return Conflict(_sentence(subject, text), docker=text)
+    if status == 400:
+        return InvalidInput(_sentence(subject, text), docker=text)
     return EngineFailed(_sentence(subject, text), docker=text)
 
 

@@ -36,6 +36,7 @@ KERNEL_FILE = "kernel.json"
 SHARED_CACHE = "ds01-uv"
 SETTINGS = "Settings of the image"
 _COMMENT_WIDTH = 96
+_SEAL = "# By this one sees whether somebody changed the file: "
 
 # Not HTML, so nothing to escape; what goes in is checked by those who make it.
 _TEMPLATES = jinja2.Environment(  # noqa: S701
@@ -81,17 +82,26 @@ class BuildContext:
         """Of the Dockerfile alone: by it an edit by hand is noticed."""
         return digest(self.dockerfile)
 
-    def build_files(self, dockerfile: str | None = None) -> dict[str, bytes]:
-        """The whole context; `dockerfile` is used in place of the rendered one."""
-        text = self.dockerfile if dockerfile is None else dockerfile
-        return {name: content.encode() for name, content in self.files.items()} | {
-            DOCKERFILE: text.encode()
-        }
+
+def build_files(files: Mapping[str, str], dockerfile: str) -> dict[str, bytes]:
+    """What the engine is sent: the files of the context and the Dockerfile among them."""
+    return {name: text.encode() for name, text in (*files.items(), (DOCKERFILE, dockerfile))}
 
 
 def digest(text: str) -> str:
     """SHA-256 of a file's text."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seal(text: str) -> str:
+    """The text with its own checksum as its last line."""
+    return f"{text.rstrip()}\n\n{_SEAL}{digest(text.rstrip())}\n"
+
+
+def is_sealed(text: str) -> bool:
+    """Whether a file is as we wrote it, whatever the ledger remembers of it."""
+    body, mark, checksum = text.rpartition(_SEAL)
+    return bool(mark) and checksum.strip() == digest(body.rstrip())
 
 
 def script(name: str) -> str:
@@ -126,7 +136,7 @@ def render(spec: ImageSpec) -> BuildContext:
     files[KERNEL_FILE] = json.dumps(kernel, ensure_ascii=False) + "\n"
     if with_account:
         files[account.FILE] = account.account_file(spec.person)
-    return BuildContext(dockerfile, files, _titles(layers, spec), spec.base_image)
+    return BuildContext(seal(dockerfile), files, _titles(layers, spec), spec.base_image)
 
 
 def _file(layer: PackageLayer) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ds01_jupyter.core.beneath import Folder
-from ds01_jupyter.core.dockerfile import KERNEL_FILE, SCRIPTS, digest
+from ds01_jupyter.core.dockerfile import KERNEL_FILE, SCRIPTS, digest, is_sealed
 from ds01_jupyter.core.errors import CoreError, DiskFull, DockerfileEdited, InvalidInput, NotFound
 from ds01_jupyter.core.identity import Person
 from ds01_jupyter.core.settings import Settings
@@ -92,16 +92,22 @@ def read(location: Location, person: Person) -> str | None:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{location.path} is not a text file.") from error
+        raise InvalidInput(
+            f"{location.path} is not a text file.", hint="Move it away.", path=str(location.path)
+        ) from error
 
 
 def state(current: str | None, rendered: str, recorded_sha256: str | None) -> FileState:
-    """What lies on disk, against what would be written and what was written last."""
+    """What lies on disk, against what would be written and what was written last.
+
+    A file of ours says itself that nobody changed it: the ledger forgets an image that was removed,
+    and knows nothing of one whose build was killed at its end.
+    """
     if current is None:
         return "new"
     if current == rendered:
         return "same"
-    return "changed" if digest(current) == recorded_sha256 else "edited"
+    return "changed" if digest(current) == recorded_sha256 or is_sealed(current) else "edited"
 
 
 def refuse_edited(location: Location, current: str, rendered: str) -> DockerfileEdited:
@@ -246,18 +252,25 @@ def _read(folder: Folder, name: str, person: Person) -> bytes | None:
                 hint="Put the file itself there, or move the link away.",
                 path=str(path),
             ) from error
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", path=str(path)) from error
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}.",
+            hint="Give yourself the right to read it, or move it away.",
+            path=str(path),
+        ) from error
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_BYTES:
+        os.close(descriptor)  # `fdopen` would refuse a folder, and leave it open
+        raise InvalidInput(
+            f"{path} is not a file that could be ours.",
+            hint="Move it away.",
+            path=str(path),
+        )
     with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_BYTES:
-            raise InvalidInput(
-                f"{path} is not a file that could be ours.",
-                hint="Move it away.",
-                path=str(path),
-            )
         # A hard link could otherwise show a person, through this server, a file of somebody else.
         if os.geteuid() == 0 and person.uid not in (0, facts.st_uid):
-            raise InvalidInput(f"{path} belongs to somebody else.", path=str(path))
+            raise InvalidInput(
+                f"{path} belongs to somebody else.", hint="Move it away.", path=str(path)
+            )
         return file.read(MAX_BYTES)
 
 

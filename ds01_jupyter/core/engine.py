@@ -8,7 +8,7 @@ an argument wrong), `DiskFull`, `RegistryUnavailable`, `EngineFailed` (anything 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -230,6 +230,17 @@ class BuildPlan:
     builder: Literal["auto", "buildkit", "classic"] = "auto"
 
 
+class Watch(Protocol):
+    """A stream of news on containers; see `docker_watch.ContainerWatch`."""
+
+    def __iter__(self) -> Iterator[str]:
+        """An empty word when the stream stands, then one for everything that happens; ends, or
+        raises `EngineUnavailable`, when the engine does."""
+
+    def close(self) -> None:
+        """End the stream, from another thread."""
+
+
 class Engine(Protocol):
     """The one object that talks to Docker. Safe to use from several threads."""
 
@@ -260,6 +271,9 @@ class Engine(Protocol):
 
     def logs(self, container: str, tail: int = 200) -> str:
         """The last `tail` lines of its output."""
+
+    def watch_containers(self) -> Watch:
+        """News on containers as they happen. Nothing is asked before it is iterated over."""
 
     def image(self, reference: str) -> ImageDetails | None:
         """An image by reference or id; None when the engine does not have it."""

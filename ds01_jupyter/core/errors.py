@@ -107,10 +107,20 @@ class DriverUnavailable(CoreError):
     status, code = 503, "driver_unavailable"
 
 
+class DriverFailed(CoreError):
+    """The NVIDIA driver refused or broke off a change; `details` say what is there now."""
+
+    status, code = 502, "driver_error"
+
+
 class LedgerUnavailable(CoreError):
     """The ledger is damaged or cannot be written: refuse rather than guess."""
 
     status, code = 503, "ledger_unavailable"
+
+
+class LedgerDamaged(LedgerUnavailable):
+    """What stands in the file cannot be what was written: it is to be built anew."""
 
 
 class RegistryUnavailable(CoreError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ds01_jupyter.core import dockerfile_store as store
 from ds01_jupyter.core.catalogue import CatalogueFile, Row
-from ds01_jupyter.core.dockerfile import BuildContext, ImageSpec, render
+from ds01_jupyter.core.dockerfile import BuildContext, ImageSpec, build_files, render
 from ds01_jupyter.core.engine import BuildPlan, Engine
 from ds01_jupyter.core.identity import Person
 from ds01_jupyter.core.labels import PREFIX, plain
@@ -40,6 +40,8 @@ class Draft:
     current: str | None
     """The Dockerfile that lies on disk."""
     state: store.FileState
+    stored: Mapping[str, str]
+    """The context that lies beside a kept Dockerfile; empty for a rendered one."""
     recorded: ImageRow | None
     """The image of that name as it was built last."""
 
@@ -57,6 +59,11 @@ class Draft:
     def text(self) -> str:
         """The Dockerfile that is built."""
         return self.current if self.kept and self.current is not None else self.context.dockerfile
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The build context: as rendered, and what else a kept Dockerfile may name."""
+        return {**self.stored, **self.context.files}
 
     def preview(self) -> DockerfilePreview:
         """The document that a person sees before the build."""
@@ -80,7 +87,7 @@ class Draft:
         # namespace of the person it reaches only the person's own.
         namespace = f"ds01-{self.person.uid}" if self.kept else "ds01"
         return BuildPlan(
-            files=self.context.build_files(self.text),
+            files=build_files(self.files, self.text),
             reference=reference,
             labels=self._labels(inherited),
             titles=self.context.titles,
@@ -151,6 +158,8 @@ def draft(
     recorded = ledger.get_image(person.uid, name)
     ours = recorded is not None and recorded.dockerfile == str(location.path)
     sha256 = recorded.dockerfile_sha256 if recorded is not None and ours else None
+    state = store.state(current, context.dockerfile, sha256)
+    kept = state == "edited" and request.dockerfile == "keep"
     return Draft(
         person=person,
         request=request,
@@ -162,6 +171,7 @@ def draft(
         context=context,
         uv_image=uv_image,
         current=current,
-        state=store.state(current, context.dockerfile, sha256),
+        state=state,
+        stored=store.read_context(location, person) if kept else {},
         recorded=recorded,
     )

@@ -65,6 +65,11 @@ class Images:
         """The Dockerfile as it would be built; nothing is written."""
         return self._draft(person, request, architecture).preview()
 
+    def check_words(self, request: models.ImageRequest) -> None:
+        """Refuse a name or package that cannot be meant, before driver and Docker are asked."""
+        image_name(request.name)
+        self._tiers().select(request)
+
     def check(self, person: Person, request: models.ImageRequest, architecture: str) -> None:
         """Refuse now what `create` would refuse before it begins."""
         self._draft(person, request, architecture).refuse_edited()
@@ -203,7 +208,11 @@ class Images:
             framework = f"{request.framework}-{request.version}"
             return ResolvedImage(mine.reference, framework, request.architecture or "")
         if not is_reference(text) and not text.startswith("sha256:"):
-            raise InvalidInput(f"{quoted(text)} is not the name of an image.")
+            raise InvalidInput(
+                f"{quoted(text)} is not the name of an image.",
+                hint="Give the name of one of yours, or a reference such as NAME:TAG.",
+                image=text,
+            )
         found = self._engine.image(text)
         if found is None:
             names = [row.name for row in rows if row.uid == person.uid]

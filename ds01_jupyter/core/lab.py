@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ds01_jupyter._version import __version__
-from ds01_jupyter.core import models
+from ds01_jupyter.core import mig_documents, models
+from ds01_jupyter.core.admins import require_admin
 from ds01_jupyter.core.allocator import Allocator
-from ds01_jupyter.core.architecture import DriverFacts, choose_architecture
+from ds01_jupyter.core.architecture import SAY_IT, DriverFacts, choose_architecture
 from ds01_jupyter.core.catalogue import CatalogueFile
-from ds01_jupyter.core.container_plan import Source, blueprint
+from ds01_jupyter.core.container_plan import Source, blueprint, check_words
 from ds01_jupyter.core.containers import Containers
 from ds01_jupyter.core.docker_engine import DockerEngine
 from ds01_jupyter.core.errors import (
@@ -26,15 +27,24 @@ from ds01_jupyter.core.errors import (
     EngineUnavailable,
     InvalidInput,
 )
+from ds01_jupyter.core.gpu.board import GpuBoard
+from ds01_jupyter.core.gpu.feed import GpuFeed, GpuStream
+from ds01_jupyter.core.gpu.mig_driver import MigDriver
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
-from ds01_jupyter.core.gpu.view import snapshot_document, unavailable_document
-from ds01_jupyter.core.identity import Person
+from ds01_jupyter.core.gpu.quota import equivalents
+from ds01_jupyter.core.gpu.slots import SlotInfo
+from ds01_jupyter.core.hardware import this_machine
+from ds01_jupyter.core.identity import Directory, Person
 from ds01_jupyter.core.images import Images
 from ds01_jupyter.core.ledger import Ledger
+from ds01_jupyter.core.ledger_rebuild import survey
 from ds01_jupyter.core.limits import LimitsFile
+from ds01_jupyter.core.limits_check import check_text
+from ds01_jupyter.core.mig import MigLayouts
 from ds01_jupyter.core.operation_events import EventStream
 from ds01_jupyter.core.operations import Operations, Progress
 from ds01_jupyter.core.packages import TierFile
+from ds01_jupyter.core.reconciler import Reconciler
 from ds01_jupyter.core.settings import Settings
 
 T = TypeVar("T")
@@ -48,7 +58,18 @@ class Lab:
         self.host = platform.node()
         self._engine = DockerEngine(self.settings.docker_host)
         self._driver = NvmlDriver(self.settings.nvml_library)
-        self._ledger = Ledger(self.settings.ledger)
+        self._ledger = Ledger(
+            self.settings.ledger,
+            survey=lambda: survey(self._engine, self._driver, self.host),
+        )
+        self._board = GpuBoard(
+            self.settings.nvml_library,
+            self._ledger,
+            self.host,
+            self._foreign,
+            ignored_xids=self.settings.ignored_xids,
+        )
+        self._feed = GpuFeed(self._board, self.host)
         self._images = Images(
             self._engine, self._ledger, self._catalogue, self._tiers, self.settings
         )
@@ -56,11 +77,28 @@ class Lab:
             self._engine,
             self._ledger,
             self._driver,
-            Allocator(self._ledger, self._driver, self.host),
+            Allocator(self._ledger, self._driver, self.host, self._board.health),
             self._images,
         )
         self._operations = Operations(self._ledger, parallel=self.settings.parallel_operations)
+        self._mig = MigLayouts(
+            self._ledger,
+            MigDriver(self.settings.nvml_library),
+            self.host,
+            self._foreign,
+            self.settings.admins,
+        )
         self._files = _FileCache()
+        self._accounts = Directory(self.settings.domains)
+        self._reconciler = Reconciler(
+            self._ledger,
+            self._engine,
+            self._driver,
+            self._containers.reconcile,
+            every=self.settings.reconcile_seconds,
+        )
+        if self.settings.reconcile_seconds:
+            self._reconciler.start()  # a server makes its lab with the first request
 
     # ---- what there is -------------------------------------------------------------------
 
@@ -108,28 +146,49 @@ class Lab:
         return models.LimitsReport(
             user=person.name,
             limits=file.for_person(person),
-            usage=models.Usage(containers=len(rows), slots=len(slots)),
+            usage=models.Usage(
+                containers=len(rows),
+                slots=len(slots),
+                gpu_equivalents=round(float(equivalents(lease.info for lease in slots)), 4),
+            ),
             source=str(self.settings.limits),
         )
 
+    def check_limits(self, person: Person, text: str) -> models.CheckReport:
+        """What is wrong or odd in the text of a limits file, which need not be in use."""
+        hardware = this_machine(self._engine.info, self._driver.inventory)
+        accounts = Directory(self.settings.domains)
+        return check_text(text, "resource-limits.yaml", hardware, accounts)
+
+    # ---- GPUs ----------------------------------------------------------------------------
+
     def gpus(self, person: Person) -> models.GpuSnapshot:
-        """All GPUs and slots, with who has what."""
-        try:
-            reading = self._driver.snapshot()
-        except DriverUnavailable as error:
-            return unavailable_document(self.host, error)
-        try:
-            present = self._containers.present()
-        except EngineUnavailable:
-            present = ()  # GPUs can be looked at while Docker is away
-        foreign = self._containers.busy_elsewhere(present, reading.slots) if present else {}
-        return snapshot_document(
-            reading,
-            host=self.host,
-            leases=self._ledger.live_leases(),
-            rows=self._ledger.containers(),
-            foreign=foreign,
-        )
+        """All GPUs and slots, with who has what, as they were a moment ago."""
+        return self._board.snapshot()
+
+    def gpu_history(self, person: Person) -> models.GpuHistory:
+        """What all GPUs and MIG instances did in the last hour."""
+        return self._board.history()
+
+    def follow_gpus(self, person: Person) -> GpuStream:
+        """Snapshots as they change; the stream must be closed."""
+        return self._feed.follow(person)
+
+    def cordon_gpu(
+        self, person: Person, gpu: str, request: models.CordonRequest
+    ) -> models.GpuSnapshot:
+        """Take a GPU (index or UUID) out of use; leases on it are kept. For admins."""
+        require_admin(person, self.settings.admins, "take a GPU out of use")
+        known = self._driver.inventory(fresh=True).gpus
+        self._board.health.cordon(person, gpu, request.reason, known)
+        return self._board.snapshot()
+
+    def uncordon_gpu(self, person: Person, gpu: str) -> models.GpuSnapshot:
+        """Give a GPU back that was cordoned for whatever reason. For admins."""
+        require_admin(person, self.settings.admins, "give a GPU back")
+        known = self._driver.inventory(fresh=True).gpus
+        self._board.health.uncordon(person, gpu, known)
+        return self._board.snapshot()
 
     # ---- images --------------------------------------------------------------------------
 
@@ -145,11 +204,13 @@ class Lab:
         self, person: Person, request: models.ImageRequest
     ) -> models.DockerfilePreview:
         """The Dockerfile as it would be built; nothing is written."""
+        self._images.check_words(request)
         architecture = self._architecture(request.architecture)[0]
         return self._images.preview(person, request, architecture)
 
     def create_image(self, person: Person, request: models.ImageRequest) -> models.Operation:
         """Start building an image."""
+        self._images.check_words(request)
         architecture = self._architecture(request.architecture)[0]
         self._images.check(person, request, architecture)
 
@@ -183,9 +244,12 @@ class Lab:
         self, person: Person, request: models.ContainerRequest
     ) -> models.Operation:
         """Claim name and slots now, then make and start the container."""
+        check_words(person, request)
         limits = self._limits_file().for_person(person)
         checked = blueprint(person, request, self._source(person, request), self.settings)
         claim = self._containers.claim(person, checked, limits)
+        if claim.slots:
+            self._board.watch.start()
 
         def work(progress: Progress) -> dict[str, Any]:
             container = self._containers.create(person, checked, claim, limits, progress)
@@ -219,6 +283,29 @@ class Lab:
         """The last lines of a container's output."""
         return models.Logs(text=self._containers.logs(person, name, tail))
 
+    # ---- MIG layout ----------------------------------------------------------------------
+
+    def mig_layout(self, person: Person) -> mig_documents.MigLayout:
+        """The MIG instances that there are, as a layout file too."""
+        return self._mig.export(person)
+
+    def plan_mig(
+        self, person: Person, request: mig_documents.MigLayoutRequest
+    ) -> mig_documents.MigPlan:
+        """What a layout would change, and what is in the way; nothing is changed."""
+        return self._mig.plan(person, request)
+
+    def apply_mig(
+        self, person: Person, request: mig_documents.MigLayoutRequest
+    ) -> models.Operation:
+        """Begin to bring the machine to a layout; for admins."""
+        label = self._mig.check(person, request)
+
+        def work(progress: Progress) -> dict[str, Any]:
+            return self._mig.apply(person, request, progress).model_dump(mode="json")
+
+        return self._operations.start(person, "mig.apply", f"MIG layout {label}", work)
+
     # ---- operations ----------------------------------------------------------------------
 
     def operations(self, person: Person) -> list[models.Operation]:
@@ -241,12 +328,20 @@ class Lab:
 
     def close(self) -> None:
         """End long work, and let go of the ledger, the engine and the driver."""
+        self._feed.close()
         self._operations.close()
+        self._reconciler.close()
+        free = self._board.close()
         self._ledger.close()
         self._engine.close()
-        self._driver.close()
+        if free:
+            self._driver.close()  # it would wait for ever for a call that hangs
 
     # ---- helpers -------------------------------------------------------------------------
+
+    def _foreign(self, slots: Sequence[SlotInfo]) -> Mapping[str, str]:
+        """Slots that are used without a lease, with the container's name."""
+        return self._containers.busy_elsewhere(self._containers.present(), slots)
 
     def _source(self, person: Person, request: models.ContainerRequest) -> Source:
         if (request.image is None) == (request.framework is None):
@@ -263,12 +358,16 @@ class Lab:
         return Source(found.reference, found.framework, found.architecture)
 
     def _architecture(self, requested: str | None) -> tuple[str, Any]:
+        catalogue = self._catalogue()
+        catalogue.refuse_empty()
+        configured = self.settings.architecture
         facts: DriverFacts | None = None
-        if not requested and not self.settings.architecture:
+        try:
             facts = self._driver.inventory().facts
-        return choose_architecture(
-            requested, self.settings.architecture, facts, self._catalogue().architectures
-        )
+        except DriverUnavailable as error:
+            if requested is None and not configured:
+                raise DriverUnavailable(error.message, hint=SAY_IT, **error.details) from error
+        return choose_architecture(requested, configured, facts, catalogue.architectures)
 
     def _catalogue(self) -> CatalogueFile:
         return self._files.read(self.settings.catalogue, CatalogueFile.load)
@@ -277,7 +376,11 @@ class Lab:
         return self._files.read(self.settings.tiers, TierFile.load)
 
     def _limits_file(self) -> LimitsFile:
-        return self._files.read(self.settings.limits, LimitsFile.load)
+        return self._files.read(
+            self.settings.limits,
+            lambda path: LimitsFile.load(path, self._accounts),
+            LimitsFile.changed,
+        )
 
     def _docker_state(self) -> dict[str, Any]:
         info = self._engine.info()
@@ -310,12 +413,17 @@ class _FileCache:
         self._lock = threading.Lock()
         self._held: dict[Path, tuple[tuple[int, ...], Any]] = {}
 
-    def read(self, path: Path, load: Callable[[Path], T]) -> T:
+    def read(
+        self, path: Path, load: Callable[[Path], T], changed: Callable[[T], bool] = lambda _: False
+    ) -> T:
+        """`changed` says whether something else that was read with the file is not what it was."""
         with self._lock:
             stamp = _stamp(path)
             held = self._held.get(path)
             if held is not None and stamp is not None and held[0] == stamp:
-                return cast(T, held[1])
+                known = cast(T, held[1])
+                if not changed(known):
+                    return known
             value = load(path)
             if stamp is not None:
                 self._held[path] = (stamp, value)

@@ -15,6 +15,7 @@ PREFIX = "aime.mlc"
 NONE = "-"
 CLAIM = f"{PREFIX}.CLAIM"
 SLOTS = f"{PREFIX}.SLOTS"
+GPUS = f"{PREFIX}.GPUS"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def container_labels(facts: ContainerFacts, inherited: Mapping[str, str]) -> dic
             f"{PREFIX}.DATA_MOUNT": facts.data or NONE,
             f"{PREFIX}.MODELS_MOUNT": facts.models or NONE,
             f"{PREFIX}.FRAMEWORK": facts.framework,
-            f"{PREFIX}.GPUS": " ".join(facts.devices) or NONE,
+            GPUS: " ".join(facts.devices) or NONE,
             SLOTS: " ".join(facts.slots) or NONE,
             CLAIM: facts.claim,
         }

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from ds01_jupyter.core import ledger_tables as tables
 from ds01_jupyter.core.errors import NotFound
 from ds01_jupyter.core.ledger_database import BUSY_SECONDS, Database
+from ds01_jupyter.core.ledger_recovery import Recovery, Survey
 from ds01_jupyter.core.ledger_rows import (
     ContainerRow,
     HistoryRow,
@@ -43,9 +44,20 @@ class Ledger:
     """The ledger at `path`. The file (and its folder, for the owner alone) is made when it is
     first needed."""
 
-    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+        survey: Survey | None = None,
+    ) -> None:
+        """`survey` asks who has what when the file is damaged or not there, to make it anew;
+        without one a damaged file is refused, and a missing one begins empty."""
         self.path = Path(path)
-        self._database = Database(self.path, busy_seconds=busy_seconds)
+        recovery = None if survey is None else Recovery(self.path, survey)
+        self._database = Database(self.path, busy_seconds=busy_seconds, recovery=recovery)
+        self._survey = survey
+        self._compared = survey is None
 
     def close(self) -> None:
         """Let go of the file; a later call opens it again."""
@@ -62,6 +74,22 @@ class Ledger:
         """One consistent view."""
         with self._database.read() as connection:
             yield connection
+
+    def compare(self) -> None:
+        """Take in what there was before a ledger that began while Docker did not answer.
+
+        Costs nothing afterwards. Raises what the survey raises.
+        """
+        if self._compared or self._survey is None:
+            return
+        with self.reading() as connection:
+            due = connection.execute("SELECT 1 FROM uncompared").fetchone()
+        if due is not None:
+            write = self._survey()
+            with self.writing() as connection:
+                if connection.execute("DELETE FROM uncompared").rowcount:
+                    write(connection, {"reason": "lost", "kept": None, "salvaged": {}})
+        self._compared = True
 
     # ---- containers and leases -------------------------------------------------------------
 

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sqlite3
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
-from ds01_jupyter.core.errors import CoreError, DiskFull, LedgerUnavailable
-from ds01_jupyter.core.ledger_schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+from ds01_jupyter.core.errors import CoreError, DiskFull, LedgerDamaged, LedgerUnavailable
+from ds01_jupyter.core.ledger_creation import create, migrate
+from ds01_jupyter.core.ledger_migrations import SCHEMA_VERSION
+from ds01_jupyter.core.ledger_recovery import Recovery
+from ds01_jupyter.core.ledger_rows import container_row, history_row, image_row, lease_row
+from ds01_jupyter.core.ledger_schema import APPLICATION_ID
 
 BUSY_SECONDS = 15.0
 MAX_IDLE = 4
+
+FileId = tuple[int, int]
+"""Which file it is, whatever lies at its path by now: device and inode."""
 
 _RESTORE = (
     "Ask your admin to look at it. Nothing was deleted; until it is repaired or moved aside, no "
@@ -32,9 +38,19 @@ _RESTORE = (
 class Database:
     """Connections to one file. Nothing is opened before the first transaction."""
 
-    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+        recovery: Recovery | None = None,
+    ) -> None:
+        """With a `recovery` a damaged or missing file is built anew at the next transaction, and
+        one that another process has built anew is taken up; without, both are refused."""
         self.path = path
         self._busy_seconds = busy_seconds
+        self._recovery = recovery
+        self._suspect = False
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._pid = os.getpid()
@@ -67,20 +83,23 @@ class Database:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self._translated():
-            connection = self._borrow()
+            connection, file = self._borrow()
             try:
                 connection.execute(begin)
                 yield connection
                 connection.execute("COMMIT")
-            except CoreError:
+                if begin != "BEGIN":
+                    self._check_written(file)
+            except CoreError as error:
+                self._suspect |= isinstance(error, LedgerDamaged)
                 self._undo(connection)  # a refusal is an everyday thing
-                self._return(connection)
+                self._return(connection, file)
                 raise
             except BaseException:
                 self._undo(connection)
                 connection.close()
                 raise
-            self._return(connection)
+            self._return(connection, file)
 
     @staticmethod
     def _undo(connection: sqlite3.Connection) -> None:
@@ -89,55 +108,124 @@ class Database:
 
     # ---- connections -----------------------------------------------------------------------
 
-    def _borrow(self) -> sqlite3.Connection:
+    def _borrow(self) -> tuple[sqlite3.Connection, FileId | None]:
         with self._lock:
             if self._pid != os.getpid():
                 # SQLite connections must not be used, nor closed, on the other side of a fork.
                 _ABANDONED.extend(self._idle)
                 self._idle, self._file, self._pid = [], None, os.getpid()
-            self._check_file()
+            idle = self._check_file()
             if self._idle:
-                return self._idle.pop()
-        connection = self._connect()
-        with self._lock:
-            first = self._file is None
-            status = self.path.stat()
-            self._file = (status.st_dev, status.st_ino)
-        if first:
-            try:
-                _check_pages(connection)
-            except BaseException:
-                connection.close()
-                with self._lock:
-                    self._file = None
-                raise
-        return connection
+                return self._idle.pop(), self._file
+        for connection in idle:
+            connection.close()
+        return self._open() if self._recovery is None else self._open_or_rebuild(self._recovery)
 
-    def _return(self, connection: sqlite3.Connection) -> None:
+    def _return(self, connection: sqlite3.Connection, file: FileId | None) -> None:
         with self._lock:
-            if len(self._idle) < MAX_IDLE and self._pid == os.getpid():
+            usable = file == self._file and self._pid == os.getpid() and not self._suspect
+            if usable and len(self._idle) < MAX_IDLE:
                 self._idle.append(connection)
                 return
         connection.close()
 
-    def _check_file(self) -> None:
-        """Refuse to go on when another file lies at our path: two servers would each have their
-        own truth."""
-        if self._file is None:
-            return
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            status = None
-        if status is None or (status.st_dev, status.st_ino) != self._file:
+    def _check_file(self) -> list[sqlite3.Connection]:
+        """Refuse to go on when another file lies at our path (two servers would each have their
+        own truth), or one that showed damage; what can be recovered is opened anew instead.
+
+        Returns connections to close.
+        """
+        if not (self._was_replaced() or (self._suspect and self._file is not None)):
+            return []
+        if self._recovery is None:
+            if self._suspect:
+                return []
             raise self._unavailable(
                 "was removed or replaced while it was in use",
                 hint="Ask your admin to put it back, or to restart every server that uses it.",
             )
+        idle, self._idle, self._file = self._idle, [], None
+        return idle
+
+    def _was_replaced(self) -> bool:
+        if self._file is None:
+            return False
+        try:
+            return _file_id(self.path) != self._file
+        except FileNotFoundError:
+            return True
+
+    def _check_written(self, file: FileId | None) -> None:
+        """What was committed to a file that has just been put aside does not count."""
+        try:
+            now = _file_id(self.path)
+        except FileNotFoundError:
+            now = None
+        if file != now:
+            raise self._unavailable(
+                "was put aside while something was being written", hint="Try again."
+            )
+
+    def _open_or_rebuild(self, recovery: Recovery) -> tuple[sqlite3.Connection, FileId | None]:
+        """Open the file; when it is missing or damaged, one process makes it anew."""
+        with recovery.opening():
+            if self.path.exists() and not self._suspect:
+                try:
+                    return self._open()
+                except LedgerDamaged:
+                    self._suspect = True
+        with recovery.alone():
+            if not (self.path.exists() and self._is_sound()):
+                recovery.rebuild(lambda fill: create(self.path, fill))
+            self._suspect = False
+            return self._open()
+
+    def _is_sound(self) -> bool:
+        """Read and understand everything that decides about slots; raises where the file is none
+        that may be replaced."""
+        try:
+            with closing(self._connect()) as connection:
+                _check_pages(connection, "integrity_check")
+                for row in connection.execute("SELECT * FROM containers"):
+                    container_row(row)
+                for row in connection.execute("SELECT * FROM leases"):
+                    lease_row(row)
+                for row in connection.execute("SELECT * FROM images"):
+                    image_row(row)
+                for row in connection.execute("SELECT * FROM history"):
+                    history_row(row)
+        except LedgerDamaged:
+            return False
+        except sqlite3.Error as error:
+            if isinstance(self._meaning(error), LedgerDamaged):
+                return False
+            raise
+        return True
+
+    def _open(self) -> tuple[sqlite3.Connection, FileId | None]:
+        connection = self._connect()
+        with self._lock:
+            first = self._file is None
+            file = self._file = _file_id(self.path)
+        if first:
+            try:
+                _check_pages(connection, "quick_check")
+            except BaseException as error:
+                connection.close()
+                with self._lock:
+                    self._file = None
+                if isinstance(error, sqlite3.Error):
+                    raise self._meaning(error) from error
+                raise
+            if self._recovery is not None:
+                self._recovery.vouch()
+        return connection, file
 
     def _connect(self) -> sqlite3.Connection:
         if not self.path.exists():
-            _create(self.path)
+            if self._recovery is not None:
+                raise self._unavailable("was removed just now", hint="Try again.")
+            create(self.path)
         connection = sqlite3.connect(
             f"file:{quote(str(self.path))}?mode=rw",  # rw: never make an empty one in passing
             uri=True,
@@ -156,6 +244,10 @@ class Database:
                 )
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            migrate(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            raise self._meaning(error) from error
         except BaseException:
             connection.close()
             raise
@@ -163,8 +255,12 @@ class Database:
 
     def _check_kind(self, connection: sqlite3.Connection) -> None:
         if self.path.stat().st_size == 0:
-            # We never leave an empty file behind (see `_create`), so its contents are lost.
-            raise self._unavailable("is empty: its contents were lost", hint=_RESTORE)
+            # We never leave an empty file behind (see `ledger_creation`), so its contents are lost.
+            raise LedgerDamaged(
+                f"The ledger {self.path} is empty: its contents were lost.",
+                hint=_RESTORE,
+                path=str(self.path),
+            )
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if kind != APPLICATION_ID:
@@ -178,8 +274,8 @@ class Database:
                 f"knows {SCHEMA_VERSION})",
                 hint="Update ds01-jupyter here, or give this server a ledger of its own.",
             )
-        if version != SCHEMA_VERSION:
-            raise self._unavailable(f"has tables of an unknown version ({version})", hint=_RESTORE)
+        if version < 1:
+            raise self._damaged(f"has tables of an unknown version ({version})")
 
     # ---- errors ----------------------------------------------------------------------------
 
@@ -188,12 +284,22 @@ class Database:
             f"The ledger {self.path} {what}.", hint=hint, path=str(self.path), **details
         )
 
+    def _damaged(self, what: str, **details: str | int) -> LedgerUnavailable:
+        """Damage that is to be made good, unless it may be that this never was a ledger."""
+        if self._recovery is not None and not self._recovery.known:
+            return self._unavailable(what, hint=_RESTORE, **details)
+        return LedgerDamaged(
+            f"The ledger {self.path} {what}.", hint=_RESTORE, path=str(self.path), **details
+        )
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._meaning(error) from error
+            meaning = self._meaning(error)
+            self._suspect |= isinstance(meaning, LedgerDamaged)
+            raise meaning from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise self._disk_full() from error
@@ -210,7 +316,7 @@ class Database:
         ):
             return self._disk_full()
         if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            return self._unavailable("is damaged", hint=_RESTORE, sqlite=name)
+            return self._damaged("is damaged", sqlite=name)
         if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return self._unavailable(
                 f"was busy for {self._busy_seconds:g} seconds", hint="Try again.", sqlite=name
@@ -250,9 +356,16 @@ _ABANDONED: list[sqlite3.Connection] = []
 """Connections of the process that we were forked from: kept, so that nobody closes them."""
 
 
-def _check_pages(connection: sqlite3.Connection) -> None:
+def _file_id(path: Path) -> FileId:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _check_pages(
+    connection: sqlite3.Connection, check: Literal["quick_check", "integrity_check"]
+) -> None:
     """Read the whole file once: a damaged index could let a slot be given twice."""
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    (verdict,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
     if verdict != "ok":
         raise _corrupt(verdict)
 
@@ -262,46 +375,3 @@ def _corrupt(verdict: str) -> sqlite3.DatabaseError:
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     error.sqlite_errorname = "SQLITE_CORRUPT"
     return error
-
-
-def _create(path: Path) -> None:
-    """Make an empty ledger, complete or not at all: it is written aside and then given its name.
-
-    An empty or half-written file at `path` therefore is always damage, never a beginning.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            _set_mode(descriptor, path.parent)
-        finally:
-            os.close(descriptor)
-        with closing(sqlite3.connect(aside, isolation_level=None)) as connection:
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.executescript(
-                f"BEGIN;{SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
-            )
-            connection.execute("PRAGMA journal_mode = WAL")
-        try:
-            os.link(aside, path)
-        except FileExistsError:
-            return  # another process was first
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    finally:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            aside.with_name(aside.name + suffix).unlink(missing_ok=True)
-
-
-def _set_mode(descriptor: int, directory: Path) -> None:
-    """0600; 0660 with the folder's group where an admin made the folder writable for a group."""
-    status = directory.stat()
-    if not status.st_mode & stat.S_IWGRP:
-        os.fchmod(descriptor, 0o600)
-        return
-    os.fchown(descriptor, -1, status.st_gid)
-    os.fchmod(descriptor, 0o660)

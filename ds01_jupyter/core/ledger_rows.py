@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from ds01_jupyter.core.errors import LedgerUnavailable
+from ds01_jupyter.core.errors import LedgerDamaged
 from ds01_jupyter.core.gpu.slots import SlotInfo
 from ds01_jupyter.core.processes import ProcessIdentity
 
@@ -185,9 +185,9 @@ def history_row(row: sqlite3.Row) -> HistoryRow:
     )
 
 
-def damaged(what: str, error: Exception) -> LedgerUnavailable:
+def damaged(what: str, error: Exception) -> LedgerDamaged:
     """The file is whole, but what stands in it cannot be what we wrote."""
-    return LedgerUnavailable(
+    return LedgerDamaged(
         f"The ledger holds something that cannot be read ({what}).",
         hint="Ask your admin to look at it; nothing was deleted.",
         reason=str(error),

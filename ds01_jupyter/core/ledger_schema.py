@@ -10,8 +10,6 @@ from __future__ import annotations
 APPLICATION_ID = 0x44533031
 """Marks the file as a ledger ("DS01")."""
 
-SCHEMA_VERSION = 1
-
 SCHEMA = """
 CREATE TABLE containers (
     claim_id        TEXT PRIMARY KEY,
@@ -127,5 +125,7 @@ BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 CREATE TRIGGER history_is_not_deleted BEFORE DELETE ON history
 BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 """
-"""Times are ISO 8601 in UTC for people, and seconds since boot with the boot's id for reckoning:
+"""Version 1 of the tables; `ledger_migrations` has what came after it.
+
+Times are ISO 8601 in UTC for people, and seconds since boot with the boot's id for reckoning:
 the wall clock may be set back, and a boot ends every lease's claim on the machine's memory."""

@@ -2,26 +2,25 @@
 
 Three things are never confused: `null` is unlimited, an absent key takes the next level's value
 and in the end `DEFAULTS`, and 0 is zero.
+
+Older names of a key are the same key, at the level where they stand. Keys of DS01 that nothing
+here obeys are refused, with a sentence on what to do instead: nobody is to believe in a limit that
+does not hold.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from fractions import Fraction
-from typing import Any
 
-from ds01_jupyter.core.units import MAX_SIZE, format_size, in_range, parse_duration, parse_size
+from ds01_jupyter.core import limit_values as read
+from ds01_jupyter.core.limit_values import Reader, Value
+from ds01_jupyter.core.units import SECONDS
 from ds01_jupyter.core.wording import nearest
-from ds01_jupyter.core.yaml_file import Node
+from ds01_jupyter.core.yaml_file import Mistakes, Node
 
 GIB = 1024**3
-DOCKER_LEAST_MEMORY = 6 * 1024**2
-MAX_COUNT = 1_000_000
-
-Value = int | float | timedelta | None
 
 DEFAULTS: Mapping[str, Value] = {
     "max_cpus": 16.0,
@@ -30,128 +29,95 @@ DEFAULTS: Mapping[str, Value] = {
     "pids_limit": 4096,
     "max_containers": 3,
     "max_mig_instances": 2,
+    "max_gpu_equivalents": None,
     "max_slots_per_container": 1,
+    "allow_full_gpu": True,
     "priority": 10,
     "idle_timeout": timedelta(hours=48),
     "max_runtime": None,
     "gpu_hold_after_stop": timedelta(hours=24),
     "container_hold_after_stop": None,
 }
-"""What an absent key means. `memory_swap` has none: it follows `memory`. `shm_size`, where absent,
-is never more than `memory`."""
+"""What an absent key means, with three that follow another key: `memory_swap` is `memory`;
+`shm_size` is never more than `memory`; and where `max_gpu_equivalents` is given and
+`max_mig_instances` nowhere, only the former counts."""
+
+DURATIONS = ("idle_timeout", "max_runtime", "gpu_hold_after_stop", "container_hold_after_stop")
+
+ALIASES: Mapping[str, str] = {
+    "cpus": "max_cpus",
+    "max_containers_per_user": "max_containers",
+    "max_gpu_slots": "max_mig_instances",
+    "max_gpus_per_user": "max_mig_instances",
+    "max_gpu_slots_per_container": "max_slots_per_container",
+    "max_gpus_per_container": "max_slots_per_container",
+    "max_mig_per_container": "max_slots_per_container",
+}
+"""Older names. Those that once counted "GPUs" count slots: never laxer than what they said."""
+
+UNSUPPORTED: Mapping[str, str] = {
+    "aggregate": "limits over all containers of one person are not supported yet; what a group may "
+    "use as a whole can be set on its slice (systemctl set-property)",
+    "policies": "thresholds and grace periods of one's own are not supported yet",
+    "storage_tmp": "a limit for /tmp is not supported yet",
+    "max_tasks": "this is not supported yet; pids_limit limits each container",
+    "gpu_hold_after_manual_stop": "this is not supported; use gpu_hold_after_stop",
+    "max_concurrent_jobs": "there is no jobs API here, so it would limit nothing",
+    "max_daily_submissions": "there is no jobs API here, so it would limit nothing",
+    "max_result_size_mb": "there is no jobs API here, so it would limit nothing",
+    "gpu_memory": "this is not supported; a MIG instance has its own memory",
+    "ulimits": "this is not supported yet",
+    "storage_quota": "this is not supported yet; quotas are the file system's",
+    "group": "a person is put into a group under groups.GROUP.members",
+}
+"""Keys of DS01 at a level, each with a sentence for the admin."""
+
+UNSUPPORTED_SECTIONS: Mapping[str, str] = {
+    "policies": "thresholds and grace periods of one's own are not supported yet",
+    "enforcement": "there is nothing to switch: limits are always enforced",
+    "gpu_allocation": "this is not supported; slots are what the driver says",
+    "container_types": "limits by kind of container are not supported; all have the same",
+    "reservations": "reservations do not stand in this file",
+    "monitoring": "monitoring is not set up in this file",
+    "bare_metal_access": "this is not supported; access to the host is its admin's",
+    "access_control": "this is not supported; nobody has another person's containers",
+    "user-overrides": "this is called user_overrides here",
+    "group_overrides": "a person is put into a group under groups.GROUP.members",
+}
+"""Sections of DS01's file, likewise."""
 
 
 @dataclass(frozen=True)
 class LimitKey:
-    """How a key is read: `read` makes a value of a scalar or raises ValueError."""
+    """One spelling of a key: the canonical `name` of what it sets, and how it is read."""
 
     name: str
-    read: Callable[[Node], Value]
+    read: Reader
     nullable: bool = True
 
 
-def _cpus(node: Node) -> float:
-    number = _number(node)
-    if number < 0.01:
-        raise ValueError("a container cannot run with less than 0.01 CPUs; null means unlimited")
-    if number > MAX_COUNT:
-        raise ValueError("no machine has as many CPUs")
-    return float(number)
-
-
-def _size(least: int) -> Callable[[Node], int]:
-    def read(node: Node) -> int:
-        value = node.value
-        if isinstance(value, bool) or not isinstance(value, int | str):
-            raise ValueError("a size is a number with k, m, g or t, such as 32g or 512m")
-        if isinstance(value, int):
-            if value < 0:
-                raise ValueError("a size is not negative; null means unlimited")
-            size = value
-        else:
-            size = parse_size(value)
-        if size < least:
-            raise ValueError(
-                f"{format_size(size)} is less than {format_size(least)}, the least that works; "
-                "was a unit meant, such as 32g?"
-            )
-        if size > MAX_SIZE:
-            raise ValueError("this size is larger than any machine's")
-        return size
-
-    return read
-
-
-def _count(least: int, most: int = MAX_COUNT) -> Callable[[Node], int]:
-    def read(node: Node) -> int:
-        value = node.value
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError("this must be a whole number")
-        if not least <= value <= most:
-            raise ValueError(f"this must be from {least} to {most}")
-        return value
-
-    return read
-
-
-def _duration(least: timedelta) -> Callable[[Node], timedelta]:
-    def read(node: Node) -> timedelta:
-        if not isinstance(node.value, str):
-            raise ValueError("a duration carries its unit, such as 48h or 30m")
-        return _at_least(parse_duration(node.value), least)
-
-    return read
-
-
-def _hours(least: timedelta) -> Callable[[Node], timedelta]:
-    def read(node: Node) -> timedelta:
-        number = _number(node)
-        if number < 0:
-            raise ValueError("hours are not negative; null means without limit")
-        return _at_least(in_range(Fraction(number) * 3600), least)
-
-    return read
-
-
-def _at_least(duration: timedelta, least: timedelta) -> timedelta:
-    if duration < least:
-        raise ValueError("this is too short; a minute is the least, and null means without limit")
-    return duration
-
-
-def _number(node: Node) -> int | float:
-    value: Any = node.value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("this must be a number, without quotes")
-    if not math.isfinite(value):
-        raise ValueError("this must be a finite number; null means unlimited")
-    return value
-
-
 def _keys() -> dict[str, LimitKey]:
-    minute = timedelta(minutes=1)
-    keys: dict[str, LimitKey] = {
-        "max_cpus": LimitKey("max_cpus", _cpus),
-        "cpus": LimitKey("max_cpus", _cpus),
-        "memory": LimitKey("memory", _size(DOCKER_LEAST_MEMORY)),
-        "memory_swap": LimitKey("memory_swap", _size(DOCKER_LEAST_MEMORY)),
+    memory, slots = read.size(read.DOCKER_LEAST_MEMORY), read.count(0, of_slots=True)
+    canonical = (
+        LimitKey("max_cpus", read.cpus),
+        LimitKey("memory", memory),
+        LimitKey("memory_swap", memory),
         # Docker has no unlimited shared memory; without a size it gives 64 MiB.
-        "shm_size": LimitKey("shm_size", _size(1024**2), nullable=False),
-        "pids_limit": LimitKey("pids_limit", _count(1, 2**22)),
-        "max_containers_per_user": LimitKey("max_containers", _count(0)),
-        "max_containers": LimitKey("max_containers", _count(0)),
-        "max_mig_instances": LimitKey("max_mig_instances", _count(0)),
-        "max_slots_per_container": LimitKey("max_slots_per_container", _count(0)),
-        "priority": LimitKey("priority", _count(0, 100), nullable=False),
-    }
-    for name, least in (
-        ("idle_timeout", minute),
-        ("max_runtime", minute),
-        ("gpu_hold_after_stop", timedelta(0)),
-        ("container_hold_after_stop", timedelta(0)),
-    ):
-        keys[name] = LimitKey(name, _duration(least))
-        keys[f"{name}_h"] = LimitKey(name, _hours(least))
+        LimitKey("shm_size", read.size(1024**2), nullable=False),
+        LimitKey("pids_limit", read.count(1, 2**22)),
+        LimitKey("max_containers", read.count(0)),
+        LimitKey("max_mig_instances", slots),
+        LimitKey("max_gpu_equivalents", read.equivalents),
+        LimitKey("max_slots_per_container", slots),
+        LimitKey("allow_full_gpu", read.switch, nullable=False),
+        LimitKey("priority", read.count(0, 100), nullable=False),
+        *(LimitKey(name, read.duration) for name in DURATIONS),
+    )
+    keys = {key.name: key for key in canonical}
+    keys |= {alias: keys[name] for alias, name in ALIASES.items()}
+    for name in DURATIONS:
+        for unit, seconds in SECONDS.items():
+            keys[f"{name}_{unit}"] = LimitKey(name, read.number_of(seconds))
     return keys
 
 
@@ -161,45 +127,63 @@ KEYS: Mapping[str, LimitKey] = _keys()
 
 @dataclass(frozen=True)
 class Level:
-    """The values that one section gives, and where each stands. `name` is for messages."""
+    """The values that one section gives, by canonical key, and where each stands.
+
+    `name` is for messages. `unread` are the keys whose value is a mistake.
+    """
 
     name: str
     values: Mapping[str, Value]
     nodes: Mapping[str, Node]
+    unread: frozenset[str] = frozenset()
 
 
-def read_level(name: str, entries: Mapping[str, Node], also: tuple[str, ...] = ()) -> Level:
+def read_level(name: str, section: Node, mistakes: Mistakes, also: tuple[str, ...] = ()) -> Level:
     """Read the limits of a section; keys in `also` are somebody else's.
 
-    Raises `ConfigurationError` for an unknown key, a value that makes no sense, or two spellings
-    of one key.
+    Unknown and unsupported keys, values that make no sense, and two spellings of one key go to
+    `mistakes`.
     """
     values: dict[str, Value] = {}
     nodes: dict[str, Node] = {}
-    for spelling, node in entries.items():
-        if spelling in also:
-            continue
-        key = KEYS.get(spelling)
-        if key is None:
-            near = nearest(spelling, (*KEYS, *also))
-            raise node.mistake(
-                "this key has no meaning here, so it would limit nothing",
-                hint=f"Did you mean {near!r}?" if near else "",
-                of_key=True,
-            )
-        if key.name in values:
-            raise node.mistake(
-                f"line {nodes[key.name].key_line} says the same in another spelling", of_key=True
-            )
-        values[key.name] = _value(key, node)
-        nodes[key.name] = node
-    return Level(name, values, nodes)
+    with mistakes.gathered():
+        for spelling, node in section.mapping().items():
+            if spelling in also:
+                continue
+            with mistakes.gathered():
+                key = _key(spelling, node, also)
+                if key.name in nodes:
+                    raise node.mistake(
+                        f"line {nodes[key.name].key_line} says the same in another spelling",
+                        of_key=True,
+                    )
+                nodes[key.name] = node
+                values[key.name] = _value(key, node)
+    given = {name: node for name, node in nodes.items() if name in values}
+    return Level(name, values, given, frozenset(nodes) - frozenset(values))
+
+
+def _key(spelling: str, node: Node, also: tuple[str, ...]) -> LimitKey:
+    key = KEYS.get(spelling)
+    if key is not None:
+        return key
+    stem, _, unit = spelling.rpartition("_")
+    instead = UNSUPPORTED.get(stem if unit in SECONDS else spelling)
+    if instead:
+        raise node.mistake(instead, hint="Take the key out.", of_key=True)
+    near = nearest(spelling, (*KEYS, *also))
+    raise node.mistake(
+        "this key has no meaning here, so it would limit nothing",
+        hint=f"Did you mean {near!r}?" if near else "",
+        of_key=True,
+    )
 
 
 def _value(key: LimitKey, node: Node) -> Value:
     if node.value is None:
         if not key.nullable:
-            raise node.mistake("this cannot be unlimited (null)", of_key=True)
+            what = "is true or false" if key.name == "allow_full_gpu" else "cannot be unlimited"
+            raise node.mistake(f"this {what} (null)", of_key=True)
         return None
     if isinstance(node.value, dict | list):
         raise node.mistake("this must be one value", of_key=True)

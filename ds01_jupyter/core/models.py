@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MAX_LIST = 200
 MAX_TEXT = 400
+MAX_LIMITS_TEXT = 512 * 1024
+"""Characters of a limits file that is sent to be checked."""
 
 
 class Document(BaseModel):
@@ -68,6 +70,12 @@ class ContainerRequest(Document):
     gpus: int = Field(default=1, ge=1, le=16)
     """How many such slots."""
     start: bool = True
+
+
+class LimitsCheckRequest(Document):
+    """The text of a limits file, to be checked; the file itself is not looked at."""
+
+    text: str = Field(max_length=MAX_LIMITS_TEXT)
 
 
 # ---- answers -------------------------------------------------------------------------------
@@ -173,7 +181,12 @@ class LimitValues(Document):
     pids_limit: int | None
     max_containers: int | None
     max_mig_instances: int | None
+    """GPU slots (MIG instances or whole GPUs) in all containers together."""
+    max_gpu_equivalents: float | None = None
+    """GPUs' worth of compute in all containers together: a whole GPU is 1, 1g of seven is 1/7."""
     max_slots_per_container: int | None = None
+    allow_full_gpu: bool = True
+    """Whether whole GPUs are given to this person at all."""
     cgroup_parent: str
 
 
@@ -182,6 +195,8 @@ class Usage(Document):
 
     containers: int
     slots: int
+    gpu_equivalents: float = 0.0
+    """GPUs' worth of compute in those slots."""
 
 
 class LimitsReport(Document):
@@ -191,6 +206,28 @@ class LimitsReport(Document):
     limits: LimitValues
     usage: Usage
     source: str
+
+
+class LimitsFinding(Document):
+    """A mistake in a limits file, or something odd: what, where (line from 1), what to do."""
+
+    file: str
+    line: int | None
+    key: str
+    """Such as `groups.student.memory`; empty where no key is meant."""
+    message: str
+    hint: str = ""
+
+
+class CheckReport(Document):
+    """What is wrong with a limits file (then it would be refused as a whole), and what is odd."""
+
+    file: str
+    ok: bool
+    mistakes: list[LimitsFinding]
+    warnings: list[LimitsFinding]
+    not_checked: list[str]
+    """What could not be looked at, and why."""
 
 
 class GpuProcess(Document):
@@ -223,13 +260,34 @@ class Slot(Document):
     memory_used: int | None
     utilisation: float | None
     """0 to 1; None where the driver has none (MIG)."""
-    state: Literal["free", "leased", "foreign", "unusable"]
+    state: Literal["free", "leased", "foreign", "unusable", "cordoned"]
     """`foreign`: used by a container that has no lease; `unusable`: lost, or MIG is on but has no
-    instance here."""
+    instance here; `cordoned`: nobody's, and not given because its GPU is cordoned."""
+    problem: str | None = None
+    """Why it cannot be used although it is leased: its MIG instance is not what it was."""
     lease: LeaseView | None = None
     used_by: str | None = None
     """Name of the foreign container."""
     processes: list[GpuProcess] = Field(default_factory=list)
+
+
+class Cordon(Document):
+    """Why a GPU is given to nobody, since when, and who said so (`health`: nobody, it was seen)."""
+
+    cause: Literal["silent", "missing", "xid", "admin"]
+    reason: str
+    xid: int | None = None
+    since: datetime
+    by: str
+    needs_reset: bool = False
+    """Whether it ends only after a reboot or a new driver, or when an admin says so."""
+
+
+class GpuHealth(Document):
+    """Whether a GPU answers and may be given: `well`, `cordoned` (it answers), or `silent`."""
+
+    state: Literal["well", "cordoned", "silent"] = "well"
+    cordons: list[Cordon] = Field(default_factory=list)
 
 
 class Gpu(Document):
@@ -245,17 +303,52 @@ class Gpu(Document):
     temperature: int | None
     power: float | None
     problem: str | None = None
+    health: GpuHealth = Field(default_factory=GpuHealth)
     slots: list[Slot]
 
 
 class GpuSnapshot(Document):
-    """All GPUs of a machine at one moment."""
+    """All GPUs of a machine at one moment, `age` seconds ago."""
 
     taken: datetime
+    age: float = 0.0
     host: str
     driver: str | None
     problem: str | None = None
     gpus: list[Gpu]
+
+
+class GpuSeries(Document):
+    """What a GPU or a MIG instance did, a figure a frame; None where the driver has none.
+
+    Bytes, 0 to 1, degrees Celsius, watts. Temperature and power are the GPU's alone.
+    """
+
+    slot: str
+    """`0` for a GPU, `0:1` for a MIG instance."""
+    uuid: str
+    kind: Literal["gpu", "mig"]
+    gpu: int
+    memory_used: list[int | None]
+    utilisation: list[float | None]
+    temperature: list[int | None]
+    power: list[float | None]
+
+
+class GpuHistory(Document):
+    """The last hour, in frames of `step` seconds that begin at `times`. Where nobody looked at
+    the GPUs, frames are missing."""
+
+    host: str
+    step: float
+    times: list[datetime]
+    series: list[GpuSeries]
+
+
+class CordonRequest(Document):
+    """Why an admin takes a GPU out of use."""
+
+    reason: str = Field(min_length=1, max_length=MAX_TEXT)
 
 
 class DockerfilePreview(Document):
@@ -356,6 +449,7 @@ class OperationEvent(Document):
     state: str | None = None
 
 
+OperationKind = Literal["image.create", "container.create", "mig.apply"]
 OperationState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
 
 
@@ -363,7 +457,7 @@ class Operation(Document):
     """A long piece of work: building an image, creating a container."""
 
     id: str
-    kind: Literal["image.create", "container.create"]
+    kind: OperationKind
     title: str
     owner: str
     state: OperationState

@@ -13,11 +13,10 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal
 
 from ds01_jupyter.core.errors import Conflict, NotFound, ShuttingDown
 from ds01_jupyter.core.identity import Person
-from ds01_jupyter.core.models import Operation
+from ds01_jupyter.core.models import Operation, OperationKind
 from ds01_jupyter.core.operation_events import FINAL, EventStream, RememberedSource
 from ds01_jupyter.core.operation_job import Job, OperationStore, Progress, Work
 
@@ -48,7 +47,7 @@ class Operations:
     def start(
         self,
         person: Person,
-        kind: Literal["image.create", "container.create"],
+        kind: OperationKind,
         title: str,
         work: Work,
         *,

@@ -50,9 +50,9 @@ def make_own_image(
     base = details.references[0] if by_name else details.id
     files["Dockerfile"] = "\n".join([f"FROM {base}", *lines, ""]).encode()
     own = {
+        **without_commas(details.labels),
         CONTAINER_LABEL: container,
         UID_LABEL: str(person.uid),
-        **without_commas(details.labels),
         **labels,
     }
     plan = BuildPlan(

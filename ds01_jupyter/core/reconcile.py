@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ds01_jupyter.core import ledger_tables as tables
+from ds01_jupyter.core.crash_points import reached
 from ds01_jupyter.core.engine import ContainerSummary
 from ds01_jupyter.core.gpu.slots import SlotInfo
-from ds01_jupyter.core.labels import CLAIM
+from ds01_jupyter.core.labels import CLAIM, GPUS, NONE
 from ds01_jupyter.core.ledger import ContainerRow, LeaseRow, Ledger
 from ds01_jupyter.core.processes import is_alive
 
@@ -69,6 +70,7 @@ def reconcile(
     that carries it, or released; leases follow whether the container runs. Raises
     `LedgerUnavailable`, and whatever `list_containers` raises: then nothing has changed.
     """
+    ledger.compare()
     rows = ledger.containers()
     leases = ledger.live_leases()
     orphans = {row.claim_id for row in rows if row.state == "pending" and not is_alive(row.process)}
@@ -175,6 +177,8 @@ def _apply(
                 tables.move_leases(connection, row.claim_id, target)
                 note(row, "activate" if target == "active" else "hold", "as Docker has it")
                 (activated if target == "active" else held).append(row.full_name)
+        reached("reconcile.written")
+    reached("reconcile.committed")
     return Report(present, tuple(released), tuple(adopted), tuple(activated), tuple(held), unknown)
 
 
@@ -197,21 +201,27 @@ _INDEX = re.compile(r"(?:gpu|mig)?(\d+(?::\d+)?)")
 _LEGACY_MIG = re.compile(r"mig-(gpu-[0-9a-f-]{36})/(\d+)/(\d+)")
 
 
-def foreign_slots(
+def foreign_use(
     slots: Sequence[SlotInfo],
     rows: Sequence[ContainerRow],
     present: Sequence[ContainerSummary],
     devices_of: Callable[[str], Devices],
-) -> Mapping[str, str]:
-    """Slots (by UUID) that running containers outside the ledger use, with the container's name.
+    leases: Sequence[LeaseRow] | None = None,
+) -> list[tuple[ContainerSummary, tuple[SlotInfo, ...]]]:
+    """Running containers that use slots without a lease, with those slots.
 
     `devices_of` gives the devices of a container by its id, as Docker was told: UUIDs, indices
     (`0`, `0:1`; the index or UUID of a MIG GPU means all its instances), CDI names, or "all".
-    A container whose claim is still pending is ours, and its slots are leased.
+    A container whose claim is still pending is ours, and its slots are leased. With the live
+    `leases` one of ours that was started around us, after its lease was released, is found too.
     """
     ours = {row.container_id for row in rows if row.container_id}
     pending = {(row.claim_id, row.full_name) for row in rows if row.state == "pending"}
-    used: dict[str, str] = {}
+    if leases is not None:
+        holding = {lease.claim_id for lease in leases}
+        without = {row.container_id for row in rows if row.claim_id not in holding}
+        ours -= {item.id for item in present if item.id in without and _was_given_gpus(item)}
+    found = []
     for item in present:
         if item.state not in RUNNING or item.id in ours:
             continue
@@ -219,10 +229,29 @@ def foreign_slots(
             continue
         devices = devices_of(item.id)
         names = ("all",) if devices == "all" else tuple(devices)
-        for slot in slots:
-            if any(_names_slot(name, slot) for name in names):
-                used.setdefault(slot.uuid, item.full_name)
+        used = tuple(slot for slot in slots if any(_names_slot(name, slot) for name in names))
+        if used:
+            found.append((item, used))
+    return found
+
+
+def foreign_slots(
+    slots: Sequence[SlotInfo],
+    rows: Sequence[ContainerRow],
+    present: Sequence[ContainerSummary],
+    devices_of: Callable[[str], Devices],
+    leases: Sequence[LeaseRow] | None = None,
+) -> Mapping[str, str]:
+    """The slots of `foreign_use` by UUID, with the name of the first container that uses each."""
+    used: dict[str, str] = {}
+    for item, taken in foreign_use(slots, rows, present, devices_of, leases):
+        for slot in taken:
+            used.setdefault(slot.uuid, item.full_name)
     return used
+
+
+def _was_given_gpus(item: ContainerSummary) -> bool:
+    return item.labels.get(GPUS, NONE) not in ("", NONE)
 
 
 def _names_slot(device: str, slot: SlotInfo) -> bool:

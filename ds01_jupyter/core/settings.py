@@ -46,3 +46,14 @@ class Settings:
     model_roots: tuple[str, ...] = ("/models", "~")
     dockerfiles: str = "~/dockerfiles"
     parallel_operations: int = 4
+    reconcile_seconds: float = 60.0
+    """How often the ledger is brought in line with Docker besides on Docker's events; 0: only when
+    somebody asks for something."""
+    domains: tuple[str, ...] = ()
+    """Domains of names that are this machine's own: with `lab.example`, the name
+    `u.ser@lab.example` in the limits means `u.ser`."""
+    admins: tuple[str, ...] = ("root",)
+    """Names of the accounts that may do what concerns everybody, such as change the MIG layout;
+    root (uid 0) always may."""
+    ignored_xids: tuple[int, ...] = (13, 31, 43, 45, 68, 109)
+    """XID errors for which no GPU is taken out of use: faults of programs, not of the GPU."""

@@ -1,4 +1,4 @@
-"""Sizes and durations as people write them: `32g`, `48h`."""
+"""Sizes, durations and shares as people write them: `32g`, `48h`, `1h30m`, `3/7`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORE
 _FACTORS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 MAX_SIZE = 2**63 - 1
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([smhd])", re.ASCII)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PART = r"[0-9]+(?:\.[0-9]+)?"
+_DURATION = re.compile(
+    rf"(?=[0-9])(?:({_PART}) ?d *)?(?:({_PART}) ?h *)?(?:({_PART}) ?m *)?(?:({_PART}) ?s)?",
+    re.ASCII,
+)
+SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+"""Seconds of each unit of a duration, the largest first."""
 MAX_DURATION = timedelta(days=3650)
+
+_SHARE = re.compile(r"([0-9]{1,6}) ?/ ?([0-9]{1,4})", re.ASCII)
 
 
 def parse_size(text: str) -> int:
@@ -39,14 +46,35 @@ def format_size(size: int) -> str:
 
 
 def parse_duration(text: str) -> timedelta:
-    """The time of `48h`, `30m`, `0.5h`, `2d`, `90s`; the unit is not optional.
+    """The time of `48h`, `30m`, `0.5h`, `2d`, `90s`, `1h30m`; only zero goes without a unit.
 
     Raises ValueError with what is expected.
     """
-    match = _DURATION.fullmatch(text.strip()) if len(text) <= 40 else None
+    word = text.strip()
+    if word == "0":
+        return timedelta(0)
+    match = _DURATION.fullmatch(word) if len(text) <= 40 else None
     if match is None:
-        raise ValueError("a duration is a number with s, m, h or d, such as 48h or 30m")
-    return in_range(Fraction(match[1]) * _SECONDS[match[2]])
+        raise ValueError("a duration is a number with s, m, h or d, such as 48h, 30m or 1h30m")
+    parts = zip(match.groups(), SECONDS.values(), strict=True)
+    return in_range(sum((Fraction(part) * unit for part, unit in parts if part), Fraction(0)))
+
+
+def format_duration(duration: timedelta) -> str:
+    """The way back: two days are `2d`, 90 minutes `1h30m`, nothing `0`; in whole seconds."""
+    left, text = int(duration.total_seconds()), ""
+    for unit, seconds in SECONDS.items():
+        count, left = divmod(left, seconds)
+        text += f"{count}{unit}" if count else ""
+    return text or "0"
+
+
+def parse_share(text: str) -> Fraction:
+    """A part of a GPU written as a fraction: `3/7`. Raises ValueError with what is expected."""
+    match = _SHARE.fullmatch(text.strip())
+    if match is None or int(match[2]) == 0:
+        raise ValueError("this is a number such as 1, 0.5 or 3/7")
+    return Fraction(int(match[1]), int(match[2]))
 
 
 def in_range(seconds: Fraction) -> timedelta:

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ds01_jupyter.core.beneath import Folder, open_beneath
-from ds01_jupyter.core.errors import InvalidInput
+from ds01_jupyter.core.beneath import Folder, may_write, open_beneath
+from ds01_jupyter.core.errors import InvalidInput, NotFound
 from ds01_jupyter.core.identity import Person
 
 # The path becomes the value of a label, and AIME's tools split labels at commas.
@@ -30,6 +30,26 @@ class Place:
     def open(self, person: Person, *, create: bool) -> Folder:
         """Open it for `person`, making missing folders theirs when `create` is set."""
         return open_beneath(self.root, self.relative, create=create, owner=(person.uid, person.gid))
+
+    def check(self, person: Person, *, workspace: bool) -> None:
+        """Refuse now what `open` would refuse later; nothing is made.
+
+        A workspace may be missing, and must be writable for `person`. Raises `InvalidInput` or
+        `NotFound`.
+        """
+        try:
+            folder = self.open(person, create=False)
+        except NotFound:
+            if workspace:
+                return
+            raise
+        with folder:
+            if workspace and not may_write(folder.descriptor, person):
+                raise InvalidInput(
+                    f"You may not write in the workspace folder {self.path}.",
+                    hint="Choose a folder of your own, or ask its owner for the right to write.",
+                    path=str(self.path),
+                )
 
 
 def default_workspace(name: str) -> str:

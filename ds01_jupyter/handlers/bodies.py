@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
-    from ds01_jupyter.core.models import ContainerRequest, ImageRequest
+    from ds01_jupyter.core.mig_documents import MigLayoutRequest
+    from ds01_jupyter.core.models import (
+        ContainerRequest,
+        CordonRequest,
+        ImageRequest,
+        LimitsCheckRequest,
+    )
 
     Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BODY = 1024 * 1024
 MAX_PROBLEMS = 10
+_FORM = "The form of every request stands at ds01/api/spec."
 
 
 def image_request(body: bytes) -> ImageRequest:
@@ -34,6 +41,27 @@ def container_request(body: bytes) -> ContainerRequest:
     from ds01_jupyter.core.models import ContainerRequest
 
     return _parse(ContainerRequest, body)
+
+
+def cordon_request(body: bytes) -> CordonRequest:
+    """A `CordonRequest`; raises `InvalidInput` or `TooLarge`."""
+    from ds01_jupyter.core.models import CordonRequest
+
+    return _parse(CordonRequest, body)
+
+
+def mig_layout_request(body: bytes) -> MigLayoutRequest:
+    """A `MigLayoutRequest`; raises `InvalidInput` or `TooLarge`."""
+    from ds01_jupyter.core.mig_documents import MigLayoutRequest
+
+    return _parse(MigLayoutRequest, body)
+
+
+def limits_check_request(body: bytes) -> LimitsCheckRequest:
+    """A `LimitsCheckRequest`; raises `InvalidInput` or `TooLarge`."""
+    from ds01_jupyter.core.models import LimitsCheckRequest
+
+    return _parse(LimitsCheckRequest, body)
 
 
 def _parse(model: type[Model], body: bytes) -> Model:
@@ -70,9 +98,9 @@ def _refusal(model: type[BaseModel], error: ValidationError) -> InvalidInput:
     if first["type"] == "extra_forbidden":
         message, hint = f"There is no field {field}.", _known_fields(model, first["loc"])
     elif first["type"] == "missing":
-        message, hint = f"The field {field} is missing.", ""
+        message, hint = f"The field {field} is missing.", _FORM
     else:
-        message, hint = f"The field {field} is wrong: {_uncapitalised(first['msg'])}.", ""
+        message, hint = f"The field {field} is wrong: {_uncapitalised(first['msg'])}.", _FORM
     return InvalidInput(message, hint=hint, fields=_listed(problems))
 
 
@@ -95,7 +123,7 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 def _known_fields(model: type[BaseModel], location: tuple[Any, ...]) -> str:
     if len(location) > 1:
-        return ""
+        return _FORM
     return "Known are: " + ", ".join(model.model_fields) + "."
 
 

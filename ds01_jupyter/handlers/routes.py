@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ds01_jupyter.handlers import containers, images, machine, operations
+from ds01_jupyter.handlers import containers, gpus, images, limits, machine, mig, operations
 from ds01_jupyter.handlers.base import PREFIX, DS01Handler, NoRouteHandler
 
 Routes = list[tuple[str, type[DS01Handler]]]
@@ -16,12 +16,16 @@ Routes = list[tuple[str, type[DS01Handler]]]
 PARAMETERS = {
     "name": r"[A-Za-z0-9._~@:+%-]{1,1200}",
     "operation_id": r"[0-9a-f]{16}",
+    "gpu": r"[A-Za-z0-9-]{1,100}",
 }
 
 ROUTES: Routes = [
     *machine.routes,
+    *gpus.routes,
+    *limits.routes,
     *images.routes,
     *containers.routes,
+    *mig.routes,
     *operations.routes,
 ]
 

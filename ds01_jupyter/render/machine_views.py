@@ -32,11 +32,34 @@ def gpus(snapshot: models.GpuSnapshot, user: str | None = None) -> View:
         blocks.append(Note(snapshot.problem, "bad"))
     blocks += _cards(snapshot.gpus, user)
     blocks += [Note(gpu.problem, "bad") for gpu in snapshot.gpus if gpu.problem]
+    blocks += _cordons(snapshot.gpus)
+    blocks += [
+        Note(slot.problem, "bad") for gpu in snapshot.gpus for slot in gpu.slots if slot.problem
+    ]
     if snapshot.gpus:
         blocks.append(Note(free_slots(snapshot.gpus)))
     elif not snapshot.problem:
         blocks.append(Note("This machine has no NVIDIA GPU.", "dim"))
     return View(*blocks, data=snapshot)
+
+
+def _cordons(cards: Sequence[models.Gpu]) -> list[Block]:
+    """Why GPUs are given to nobody, and what ends that."""
+    notes: list[Block] = []
+    for gpu in cards:
+        for cordon in gpu.health.cordons:
+            if cordon.reason == gpu.problem:
+                continue  # stands there already
+            if cordon.cause == "admin":
+                ends = f"{cordon.by} said so; an admin can end it."
+            elif cordon.needs_reset:
+                ends = "It ends after a reboot, or when an admin says so."
+            else:
+                ends = "It ends when the GPU has answered well for a minute."
+            reason = cordon.reason.rstrip(".")
+            text = f"GPU {gpu.index} is cordoned since {since(cordon.since)}: {reason}. {ends}"
+            notes.append(Note(text, "warn"))
+    return notes
 
 
 def free_slots(cards: Sequence[models.Gpu]) -> str:
@@ -119,6 +142,8 @@ def _holder(slot: models.Slot, user: str | None) -> tuple[str, Tone, str, str]:
         return "outside ds01", "warn", slot.used_by or UNKNOWN, ""
     if slot.state == "unusable":
         return "unusable", "bad", "", ""
+    if slot.state == "cordoned":
+        return "cordoned", "warn", "", ""
     return "free", "good", "", ""
 
 
@@ -126,9 +151,10 @@ def limits(report: models.LimitsReport) -> View:
     """What a person may have, and how much of it is in use."""
     values = report.limits
     per_container = values.max_slots_per_container
-    rows = (
+    rows = [
         ("containers", meter(report.usage.containers, values.max_containers)),
         ("GPU slots", meter(report.usage.slots, values.max_mig_instances)),
+        *_compute(report),
         ("slots a container", Cell(count(per_container))),
         ("CPUs a container", Cell(count(values.max_cpus))),
         ("memory a container", Cell(size(values.memory, unlimited=True))),
@@ -136,9 +162,22 @@ def limits(report: models.LimitsReport) -> View:
         ("shared memory", Cell(size(values.shm_size))),
         ("processes", Cell(count(values.pids_limit))),
         ("priority", Cell(str(values.priority))),
-    )
+    ]
     title = f"Limits of {report.user} (group {values.group})"
-    return View(Pairs(rows, title=title), Note(f"From {report.source}", "dim"), data=report)
+    return View(Pairs(tuple(rows), title=title), Note(f"From {report.source}", "dim"), data=report)
+
+
+def _compute(report: models.LimitsReport) -> list[tuple[str, Cell]]:
+    """How much compute, where that is limited; and whether whole GPUs are."""
+    rows = []
+    most, used = report.limits.max_gpu_equivalents, report.usage.gpu_equivalents
+    if most is not None:
+        tone: Tone = "warn" if used >= most else "good"
+        text = f"{used:.2f} of {most:.2f} (a whole GPU is 1)"
+        rows.append(("GPU-equivalents", Cell(text, tone, bar=min(used / most, 1) if most else 1.0)))
+    if not report.limits.allow_full_gpu:
+        rows.append(("whole GPUs", Cell("not for your group")))
+    return rows
 
 
 def usage(report: models.LimitsReport) -> View:

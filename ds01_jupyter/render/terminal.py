@@ -24,6 +24,8 @@ STYLES = {
     "bad": Style(color="red"),
     "code": Style(color="cyan"),
 }
+PIPE_WIDTH = 200
+"""Columns of a table that is not printed on a terminal: wide enough not to break its rows."""
 BAR_WIDTH = 8
 GAP = 2
 """Columns between two columns of a table, and in front of a titled one."""
@@ -55,6 +57,16 @@ def paint(blocks: Iterable[Block], console: Console) -> None:
         if number and not isinstance(block, Note) and block.title:
             console.print()
         console.print(renderable(block, console.width), soft_wrap=isinstance(block, Code))
+
+
+def stacked(blocks: Iterable[Block], width: int) -> RenderableType:
+    """The blocks as one thing, for a picture that is replaced by the next one."""
+    parts: list[RenderableType] = []
+    for number, block in enumerate(blocks):
+        if number and not isinstance(block, Note) and block.title:
+            parts.append(Text())
+        parts.append(renderable(block, width))
+    return Group(*parts)
 
 
 def renderable(block: Block, width: int) -> RenderableType:

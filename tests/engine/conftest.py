@@ -113,6 +113,7 @@ def make_desk(
                 "ledger": tmp_path / "ledger" / "ledger.sqlite",
                 "limits": limits,
                 "architecture": "CUDA_ADA",
+                "reconcile_seconds": 0.0,
                 **changes,
             }
         )

@@ -13,22 +13,32 @@ from typing import Any
 import yaml
 from pydantic.json_schema import models_json_schema
 
-from ds01_jupyter.core import models
+from ds01_jupyter.core import mig_documents, models
 
 FILE = Path(__file__).parents[2] / "ds01_jupyter" / "openapi.yaml"
 MARK = "    # ---- generated from core/models.py by `python -m tests.server.openapi_tools` ----\n"
 
-REQUESTS = (models.ImageRequest, models.ContainerRequest)
+REQUESTS = (
+    models.ImageRequest,
+    models.ContainerRequest,
+    models.LimitsCheckRequest,
+    models.CordonRequest,
+    mig_documents.MigLayoutRequest,
+)
 ANSWERS = (
     models.About,
     models.Catalogue,
     models.Tiers,
     models.LimitsReport,
+    models.CheckReport,
     models.GpuSnapshot,
+    models.GpuHistory,
     models.DockerfilePreview,
     models.Image,
     models.Container,
     models.Logs,
+    mig_documents.MigLayout,
+    mig_documents.MigPlan,
     models.Operation,
     models.OperationEvent,
     models.ErrorDocument,

@@ -68,7 +68,7 @@ def refused(line: str, prog: str = "ds01") -> UsageProblem:
             "There is no option --framwork here. Did you mean '--framework'?",
         ),
         ("create x --frame P", "There is no option --frame here. Did you mean '--framework'?"),
-        ("gpus now", "'now' is too much: `ds01 gpus` does not take it."),
+        ("packages now", "'now' is too much: `ds01 packages` does not take it."),
         ("container show", "Something is missing: NAME."),
         ("create x --framework", "--framework needs a value."),
         ("create x --pip", "--pip needs a value."),
@@ -84,7 +84,7 @@ def test_mistakes(line: str, message: str) -> None:
 
 
 def test_mistakes_in_a_notebook_speak_of_the_magic() -> None:
-    assert refused("gpus now", "%ds01").message.count("`%ds01 gpus`") == 1
+    assert refused("packages now", "%ds01").message.count("`%ds01 packages`") == 1
     assert refused("create x --nope", "%ds01").hint == "`%ds01 create --help` explains it."
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ds01_jupyter.core.ledger import Ledger
-from ds01_jupyter.core.ledger_database import _statements
+from ds01_jupyter.core.ledger_creation import _statements
 from ds01_jupyter.core.ledger_migrations import MIGRATIONS, SCHEMA_VERSION
 from ds01_jupyter.core.ledger_schema import APPLICATION_ID, SCHEMA
 

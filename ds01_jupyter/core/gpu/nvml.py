@@ -138,18 +138,18 @@ def _restless() -> DriverUnavailable:
 
 def _measure(device: Device) -> GpuMeasurement:
     if device.handle is None:
-        return _nothing(device, device.info.problem)
+        return _nothing(device, device.info.problem, device.info.error)
     try:
         return _measure_answering(device)
     except Error as error:
         if error.value not in ask.GONE:
             raise
-        return _nothing(device, silence(error))
+        return _nothing(device, silence(error), error.value)
 
 
-def _nothing(device: Device, problem: str | None) -> GpuMeasurement:
+def _nothing(device: Device, problem: str | None, code: int | None) -> GpuMeasurement:
     slots = tuple(SlotReading(slot, None, None, ()) for slot in device.info.slots)
-    return GpuMeasurement(device.info, None, None, None, None, slots, problem)
+    return GpuMeasurement(device.info, None, None, None, None, slots, problem, code)
 
 
 def _measure_answering(device: Device) -> GpuMeasurement:

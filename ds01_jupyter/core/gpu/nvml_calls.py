@@ -15,6 +15,12 @@ Error = pynvml.NVMLError
 
 GONE = frozenset({pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED})
 """The GPU does not answer at all."""
+SICK = GONE | {
+    pynvml.NVML_ERROR_IRQ_ISSUE,
+    pynvml.NVML_ERROR_CORRUPTED_INFOROM,
+    pynvml.NVML_ERROR_UNKNOWN,
+}
+"""Errors of a whole GPU that mean it is ill (and not, say, that this account may not use it)."""
 STALE = frozenset({pynvml.NVML_ERROR_INVALID_ARGUMENT, pynvml.NVML_ERROR_NOT_FOUND})
 """A MIG handle or index that was right a moment ago is not any more."""
 MISSING = frozenset(

@@ -79,7 +79,7 @@ class Walker:
                 raise
             if error.value in ask.STALE and not last:
                 raise LayoutChanged from error
-            return Device(self._silent(index, silence(error)), None)
+            return Device(self._silent(index, silence(error), error.value), None)
 
     def _answering(self, index: int) -> Device:
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
@@ -141,7 +141,7 @@ class Walker:
             ci=pynvml.nvmlDeviceGetComputeInstanceId(instance),
         )
 
-    def _silent(self, index: int, problem: str) -> GpuInfo:
+    def _silent(self, index: int, problem: str, code: int | None = None) -> GpuInfo:
         known = self._known.get(index) or GpuInfo(
             index,
             "",
@@ -151,7 +151,7 @@ class Walker:
             compute_capability=None,
             slots=(),
         )
-        return replace(known, problem=problem)
+        return replace(known, problem=problem, error=code)
 
 
 def _still_there(handle: Handle, found: list[tuple[SlotInfo, Handle]]) -> None:

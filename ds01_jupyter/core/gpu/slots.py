@@ -52,7 +52,8 @@ class GpuInfo:
 
     With `problem` set, none of its slots may be given; `slots` then are those known before it
     stopped answering. `uuid` is empty when it was lost before its UUID could be read. Memory in
-    bytes; None where the driver does not tell (a MIG GPU tells its total to root only).
+    bytes; None where the driver does not tell (a MIG GPU tells its total to root only). `error` is
+    NVML's code where the problem is that the GPU gives no answer, None for every other problem.
     """
 
     index: int
@@ -63,6 +64,7 @@ class GpuInfo:
     compute_capability: tuple[int, int] | None
     slots: tuple[SlotInfo, ...]
     problem: str | None = None
+    error: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class SlotReading:
 class GpuMeasurement:
     """A physical GPU now: bytes, 0 to 1, degrees Celsius, watts; None where not available.
 
-    `problem` is the reading's: a GPU can be lost between two looks at the inventory.
+    `problem` and `error` are the reading's: a GPU can be lost between two looks at the inventory.
     """
 
     info: GpuInfo
@@ -111,6 +113,7 @@ class GpuMeasurement:
     power: float | None
     slots: tuple[SlotReading, ...]
     problem: str | None = None
+    error: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ds01_jupyter.core import models
 from ds01_jupyter.core.errors import CoreError
+from ds01_jupyter.core.gpu.health import Verdict
 from ds01_jupyter.core.gpu.slots import (
     WHOLE,
     GpuMeasurement,
@@ -19,7 +20,7 @@ from ds01_jupyter.core.gpu.slots import (
 from ds01_jupyter.core.ledger import ContainerRow, LeaseRow
 from ds01_jupyter.core.processes import container_of_pid, user_of_pid
 
-State = Literal["free", "leased", "foreign", "unusable"]
+State = Literal["free", "leased", "foreign", "unusable", "cordoned"]
 
 
 def snapshot_document(
@@ -31,29 +32,40 @@ def snapshot_document(
     foreign: Mapping[str, str],
     container_of: Callable[[int], str | None] = container_of_pid,
     user_of: Callable[[int], str | None] = user_of_pid,
+    verdict: Verdict | None = None,
 ) -> models.GpuSnapshot:
     """Everything that the lab knows of its GPUs at the moment of `reading`.
 
     `leases` are the live ones, `foreign` is of `reconcile.foreign_slots`; `container_of` and
     `user_of` look a pid up. A process is shown with the name of its container where it is one of
     ours (`rows`), with the beginning of its id otherwise. Leases whose slot is not there (any
-    more) are shown as unusable slots: nobody's lease disappears from sight.
+    more) are shown as unusable slots: nobody's lease disappears from sight. `verdict` is what
+    `GpuHealth` says of this reading.
     """
+    verdict = verdict or Verdict()
     names = {row.container_id: row.name for row in rows if row.container_id}
     view = _View(
         {lease.slot_uuid: lease for lease in leases if lease.host == host},
         foreign,
         _Processes(names, container_of, user_of),
+        verdict,
     )
     gpus = [view.gpu(gpu) for gpu in reading.gpus]
     strays = sorted({lease.name for lease in view.strays(reading)})
-    problem = (
-        f"The driver does not show the GPUs of these containers: {', '.join(strays)}."
-        if strays
-        else None
-    )
+    problems = [
+        f"GPU {gpu.index} ({gpu.name}) is not in this machine any more, or the driver does not "
+        "see it; an admin has to look at it."
+        for gpu in verdict.missing
+    ]
+    if strays:
+        named = ", ".join(strays)
+        problems.append(f"The driver does not show the GPUs of these containers: {named}.")
     return models.GpuSnapshot(
-        taken=reading.taken, host=host, driver=reading.driver_version, problem=problem, gpus=gpus
+        taken=reading.taken,
+        host=host,
+        driver=reading.driver_version,
+        problem=" ".join(problems) or None,
+        gpus=gpus,
     )
 
 
@@ -63,6 +75,19 @@ def unavailable_document(host: str, error: CoreError) -> models.GpuSnapshot:
     return models.GpuSnapshot(
         taken=datetime.now(UTC), host=host, driver=None, problem=problem, gpus=[]
     )
+
+
+def nobody_knows(reading: GpuReading, host: str, error: CoreError) -> models.GpuSnapshot:
+    """What the driver shows while it is not known who has what: figures, and nothing is free."""
+    bare = snapshot_document(reading, host=host, leases=(), rows=(), foreign={})
+    gpus = [
+        gpu.model_copy(
+            update={"slots": [slot.model_copy(update={"state": "unusable"}) for slot in gpu.slots]}
+        )
+        for gpu in bare.gpus
+    ]
+    problem = f"It is not known now who has which slot. {error.message}"
+    return bare.model_copy(update={"gpus": gpus, "problem": problem})
 
 
 class _Processes:
@@ -92,11 +117,16 @@ class _Processes:
 
 class _View:
     def __init__(
-        self, leases: Mapping[str, LeaseRow], foreign: Mapping[str, str], processes: _Processes
+        self,
+        leases: Mapping[str, LeaseRow],
+        foreign: Mapping[str, str],
+        processes: _Processes,
+        verdict: Verdict,
     ) -> None:
         self._leases = leases
         self._foreign = foreign
         self._processes = processes
+        self._verdict = verdict
 
     def gpu(self, gpu: GpuMeasurement) -> models.Gpu:
         info = gpu.info
@@ -121,8 +151,25 @@ class _View:
             temperature=gpu.temperature,
             power=gpu.power,
             problem=gpu.problem,
+            health=self._health(gpu),
             slots=slots,
         )
+
+    def _health(self, gpu: GpuMeasurement) -> models.GpuHealth:
+        rows = self._verdict.cordons.get(gpu.info.uuid, ())
+        cordons = [
+            models.Cordon(
+                cause=row.cause,
+                reason=row.reason,
+                xid=row.xid,
+                since=row.since,
+                by=row.actor,
+                needs_reset=row.needs_reset,
+            )
+            for row in rows
+        ]
+        state: Literal["well", "cordoned", "silent"] = "cordoned" if cordons else "well"
+        return models.GpuHealth(state="silent" if gpu.error else state, cordons=cordons)
 
     def strays(self, reading: GpuReading) -> list[LeaseRow]:
         """Leases on GPUs that the driver does not show at all."""
@@ -136,6 +183,7 @@ class _View:
             info,
             self._state(info, lease, usable=usable),
             lease=lease,
+            problem=self._problem(lease),
             used_by=self._foreign.get(info.uuid),
             memory_used=reading.memory_used,
             utilisation=reading.utilisation,
@@ -146,7 +194,7 @@ class _View:
         if not usable:
             return "unusable"
         if lease is not None:
-            return "leased"
+            return "unusable" if lease.id in self._verdict.unusable else "leased"
         if info.uuid in self._foreign:
             return "foreign"
         # A lease on the whole GPU bars instances that were made under it, and the other way.
@@ -154,10 +202,15 @@ class _View:
             other.gpu_uuid == info.gpu_uuid and "gpu" in (other.info.kind, info.kind)
             for other in self._leases.values()
         )
-        return "unusable" if barred else "free"
+        if barred:
+            return "unusable"
+        return "cordoned" if info.gpu_uuid in self._verdict.cordons else "free"
 
     def _missing(self, lease: LeaseRow) -> models.Slot:
-        return _document(lease.info, "unusable", lease=lease)
+        return _document(lease.info, "unusable", lease=lease, problem=self._problem(lease))
+
+    def _problem(self, lease: LeaseRow | None) -> str | None:
+        return None if lease is None else self._verdict.unusable.get(lease.id)
 
 
 def _nothing(gpu: GpuMeasurement) -> models.Slot:
@@ -174,6 +227,7 @@ def _document(
     state: State,
     *,
     lease: LeaseRow | None = None,
+    problem: str | None = None,
     used_by: str | None = None,
     memory_used: int | None = None,
     utilisation: float | None = None,
@@ -188,6 +242,7 @@ def _document(
         memory_used=memory_used,
         utilisation=utilisation,
         state=state,
+        problem=problem,
         lease=None if lease is None else _lease(lease),
         used_by=used_by,
         processes=list(processes),
