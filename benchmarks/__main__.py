@@ -9,7 +9,7 @@ import sys
 
 from benchmarks.measure import Figure, table
 
-ALL = ("containers", "loading", "snapshot")
+ALL = ("containers", "loading", "snapshot", "placement")
 
 
 def rig() -> None:
