@@ -13,6 +13,8 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get
 PACKAGES := docker.io iptables iproute2 debootstrap gcc libc6-dev ca-certificates
 BROWSER  := chromium fonts-dejavu-core
 
+CHAOS_KILLS ?= 1000
+
 .DEFAULT_GOAL := help
 
 ifneq ($(shell id -u),0)
@@ -27,6 +29,10 @@ demo: install rig ## build an image, run a container on a MIG slot, then open Ju
 .PHONY: test
 test: install-test rig ## all tests, on the real engine and in the real browser
 	DS01_REQUIRE_REAL=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: chaos
+chaos: install-test rig ## kill 1,000 processes at work and see that no slot is given twice (CHAOS_KILLS, CHAOS_SEED)
+	$(BIN)/python -m tests.chaos --kills $(CHAOS_KILLS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 .PHONY: lint
 lint: install-test ## ruff and mypy

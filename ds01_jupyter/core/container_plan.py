@@ -95,12 +95,14 @@ def plan_container(
     limits: models.LimitValues,
     image: str,
     inherited: Mapping[str, str],
+    *,
+    ledger: str,
     cpus: int | None,
 ) -> ContainerPlan:
     """Everything for one `create` call: all limits are given here, nothing is patched later.
 
-    `cpus` is what the engine's machine has: Docker refuses a limit above it, which would limit
-    nothing anyway.
+    `ledger` is the mark of the ledger that the claim is in. `cpus` is what the engine's machine
+    has: Docker refuses a limit above it, which would limit nothing anyway.
     """
     devices = tuple(slot.uuid for slot in claim.slots)
     folders = [("/workspace", checked.workspace)]
@@ -119,6 +121,7 @@ def plan_container(
         devices=devices,
         slots=tuple(slot.slot for slot in claim.slots),
         claim=claim.claim_id,
+        ledger=ledger,
     )
     return ContainerPlan(
         full_name=claim.full_name,

@@ -170,7 +170,8 @@ class Containers:
                 limits,
                 image,
                 inherited.labels if inherited else {},
-                self._engine.info().cpus,
+                ledger=self._ledger.mark,
+                cpus=self._engine.info().cpus,
             )
             container_id = self._engine.create_container(plan)
             undo.callback(quietly, partial(self._engine.remove_container, force=True), container_id)

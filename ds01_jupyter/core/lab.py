@@ -7,17 +7,17 @@ checked at once (so that a refusal comes with the request) and then runs as an o
 from __future__ import annotations
 
 import platform
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from ds01_jupyter._version import __version__
 from ds01_jupyter.core import mig_documents, models
+from ds01_jupyter.core.admin_files import AdminFiles
 from ds01_jupyter.core.admins import require_admin
 from ds01_jupyter.core.allocator import Allocator
 from ds01_jupyter.core.architecture import SAY_IT, DriverFacts, choose_architecture
-from ds01_jupyter.core.catalogue import CatalogueFile
+from ds01_jupyter.core.availability import docker_availability, driver_availability
 from ds01_jupyter.core.container_plan import Source, blueprint, check_words
 from ds01_jupyter.core.containers import Containers
 from ds01_jupyter.core.docker_engine import DockerEngine
@@ -38,16 +38,12 @@ from ds01_jupyter.core.identity import Directory, Person
 from ds01_jupyter.core.images import Images
 from ds01_jupyter.core.ledger import Ledger
 from ds01_jupyter.core.ledger_rebuild import survey
-from ds01_jupyter.core.limits import LimitsFile
 from ds01_jupyter.core.limits_check import check_text
 from ds01_jupyter.core.mig import MigLayouts
 from ds01_jupyter.core.operation_events import EventStream
 from ds01_jupyter.core.operations import Operations, Progress
-from ds01_jupyter.core.packages import TierFile
 from ds01_jupyter.core.reconciler import Reconciler
 from ds01_jupyter.core.settings import Settings
-
-T = TypeVar("T")
 
 
 class Lab:
@@ -56,11 +52,12 @@ class Lab:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.host = platform.node()
+        self._admin = AdminFiles(self.settings)
         self._engine = DockerEngine(self.settings.docker_host)
         self._driver = NvmlDriver(self.settings.nvml_library)
         self._ledger = Ledger(
             self.settings.ledger,
-            survey=lambda: survey(self._engine, self._driver, self.host),
+            survey=lambda: survey(self._engine, self._driver, self.host, self._ledger.mark),
         )
         self._board = GpuBoard(
             self.settings.nvml_library,
@@ -71,7 +68,11 @@ class Lab:
         )
         self._feed = GpuFeed(self._board, self.host)
         self._images = Images(
-            self._engine, self._ledger, self._catalogue, self._tiers, self.settings
+            self._engine,
+            self._ledger,
+            self._admin.catalogue,
+            self._admin.tiers,
+            self.settings,
         )
         self._containers = Containers(
             self._engine,
@@ -88,8 +89,6 @@ class Lab:
             self._foreign,
             self.settings.admins,
         )
-        self._files = _FileCache()
-        self._accounts = Directory(self.settings.domains)
         self._reconciler = Reconciler(
             self._ledger,
             self._engine,
@@ -104,8 +103,8 @@ class Lab:
 
     def about(self, person: Person) -> models.About:
         """What this server is, and whether Docker and the driver answer."""
-        docker = _availability(self._docker_state)
-        gpu = _availability(self._driver_state)
+        docker = docker_availability(self._engine)
+        gpu = driver_availability(self._driver, self.settings.nvml_library)
         architecture: str | None = None
         try:
             architecture = self._architecture(None)[0]
@@ -128,17 +127,17 @@ class Lab:
             local = {ref for image in self._engine.list_images() for ref in image.references}
         except EngineUnavailable:
             local = set()  # the catalogue can be read while Docker is away
-        return self._catalogue().document(
+        return self._admin.catalogue().document(
             name, how, lambda image: image in local or f"{image}:latest" in local
         )
 
     def tiers(self) -> models.Tiers:
         """The packages on offer."""
-        return self._tiers().document()
+        return self._admin.tiers().document()
 
     def limits(self, person: Person) -> models.LimitsReport:
         """A person's limits and how much of them is in use."""
-        file = self._limits_file()
+        file = self._admin.limits()
         self._containers.present()
         rows = [row for row in self._ledger.containers() if row.uid == person.uid]
         claims = {row.claim_id for row in rows}
@@ -163,7 +162,9 @@ class Lab:
     # ---- GPUs ----------------------------------------------------------------------------
 
     def gpus(self, person: Person) -> models.GpuSnapshot:
-        """All GPUs and slots, with who has what, as they were a moment ago."""
+        """All GPUs and slots, with who has what: figures of a moment ago, leases of now."""
+        with suppress(EngineUnavailable):  # GPUs can be looked at while Docker is away
+            self._containers.present()
         return self._board.snapshot()
 
     def gpu_history(self, person: Person) -> models.GpuHistory:
@@ -245,9 +246,14 @@ class Lab:
     ) -> models.Operation:
         """Claim name and slots now, then make and start the container."""
         check_words(person, request)
-        limits = self._limits_file().for_person(person)
+        limits = self._admin.limits().for_person(person)
         checked = blueprint(person, request, self._source(person, request), self.settings)
-        claim = self._containers.claim(person, checked, limits)
+        try:
+            claim = self._containers.claim(person, checked, limits)
+        except CoreError:
+            # Who is refused a slot looks next at who has it.
+            self._board.sampler.expire()
+            raise
         if claim.slots:
             self._board.watch.start()
 
@@ -352,13 +358,13 @@ class Lab:
         if request.framework is not None:
             choice = request.framework
             architecture = self._architecture(choice.architecture)[0]
-            row = self._catalogue().select(choice.framework, choice.version, architecture)
+            row = self._admin.catalogue().select(choice.framework, choice.version, architecture)
             return Source(row.image, f"{row.framework}-{row.version}", architecture)
         found = self._images.resolve(person, request.image or "")
         return Source(found.reference, found.framework, found.architecture)
 
     def _architecture(self, requested: str | None) -> tuple[str, Any]:
-        catalogue = self._catalogue()
+        catalogue = self._admin.catalogue()
         catalogue.refuse_empty()
         configured = self.settings.architecture
         facts: DriverFacts | None = None
@@ -368,73 +374,3 @@ class Lab:
             if requested is None and not configured:
                 raise DriverUnavailable(error.message, hint=SAY_IT, **error.details) from error
         return choose_architecture(requested, configured, facts, catalogue.architectures)
-
-    def _catalogue(self) -> CatalogueFile:
-        return self._files.read(self.settings.catalogue, CatalogueFile.load)
-
-    def _tiers(self) -> TierFile:
-        return self._files.read(self.settings.tiers, TierFile.load)
-
-    def _limits_file(self) -> LimitsFile:
-        return self._files.read(
-            self.settings.limits,
-            lambda path: LimitsFile.load(path, self._accounts),
-            LimitsFile.changed,
-        )
-
-    def _docker_state(self) -> dict[str, Any]:
-        info = self._engine.info()
-        details = {"buildkit": info.buildkit, "storage": info.storage_driver, "gpu": info.gpu}
-        return {"version": info.version, "details": details}
-
-    def _driver_state(self) -> dict[str, Any]:
-        inventory = self._driver.inventory()
-        if not inventory.gpus:
-            raise DriverUnavailable("The NVIDIA driver answers, but it has no GPU.")
-        simulated = bool(self.settings.nvml_library)
-        details = {"gpus": len(inventory.gpus), "slots": len(inventory.slots)}
-        return {
-            "version": inventory.driver_version,
-            "details": {**details, "library": self.settings.nvml_library if simulated else None},
-        }
-
-
-def _availability(probe: Callable[[], dict[str, Any]]) -> models.Availability:
-    try:
-        return models.Availability(available=True, **probe())
-    except CoreError as error:
-        return models.Availability(available=False, problem=f"{error.message} {error.hint}".strip())
-
-
-class _FileCache:
-    """Files that an admin edits: read again when they change, at the cost of one stat."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: dict[Path, tuple[tuple[int, ...], Any]] = {}
-
-    def read(
-        self, path: Path, load: Callable[[Path], T], changed: Callable[[T], bool] = lambda _: False
-    ) -> T:
-        """`changed` says whether something else that was read with the file is not what it was."""
-        with self._lock:
-            stamp = _stamp(path)
-            held = self._held.get(path)
-            if held is not None and stamp is not None and held[0] == stamp:
-                known = cast(T, held[1])
-                if not changed(known):
-                    return known
-            value = load(path)
-            if stamp is not None:
-                self._held[path] = (stamp, value)
-            return value
-
-
-def _stamp(path: Path) -> tuple[int, ...] | None:
-    """What changes with a file's content; None when it cannot be told (the loader says why)."""
-    file = path / "ml_images.repo" if path.is_dir() else path
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -15,6 +15,8 @@ PREFIX = "aime.mlc"
 NONE = "-"
 CLAIM = f"{PREFIX}.CLAIM"
 SLOTS = f"{PREFIX}.SLOTS"
+LEDGER = f"{PREFIX}.LEDGER"
+"""Which ledger a container is in: what a lost one may take up again."""
 GPUS = f"{PREFIX}.GPUS"
 
 
@@ -32,6 +34,7 @@ class ContainerFacts:
     devices: tuple[str, ...]
     slots: tuple[str, ...]
     claim: str
+    ledger: str
 
 
 def container_labels(facts: ContainerFacts, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -55,6 +58,7 @@ def container_labels(facts: ContainerFacts, inherited: Mapping[str, str]) -> dic
             GPUS: " ".join(facts.devices) or NONE,
             SLOTS: " ".join(facts.slots) or NONE,
             CLAIM: facts.claim,
+            LEDGER: facts.ledger,
         }
     )
     return {key: plain(value) for key, value in labels.items()}

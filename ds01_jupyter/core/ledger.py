@@ -7,6 +7,7 @@ those that write, `DiskFull` too.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -58,6 +59,12 @@ class Ledger:
         self._database = Database(self.path, busy_seconds=busy_seconds, recovery=recovery)
         self._survey = survey
         self._compared = survey is None
+
+    @property
+    def mark(self) -> str:
+        """What containers carry to say which ledger they are in: it follows from the path, so
+        that it is still known when the file is lost."""
+        return hashlib.sha256(bytes(self.path.absolute())).hexdigest()[:16]
 
     def close(self) -> None:
         """Let go of the file; a later call opens it again."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -25,6 +27,8 @@ from ds01_jupyter.core.ledger_schema import APPLICATION_ID
 
 BUSY_SECONDS = 15.0
 MAX_IDLE = 4
+RETRY_SECONDS = (0.001, 0.005)
+"""Between two attempts to take the write lock, which is held for less than a millisecond."""
 
 FileId = tuple[int, int]
 """Which file it is, whatever lies at its path by now: device and inode."""
@@ -85,7 +89,10 @@ class Database:
         with self._translated():
             connection, file = self._borrow()
             try:
-                connection.execute(begin)
+                if begin == "BEGIN":
+                    connection.execute(begin)
+                else:
+                    self._begin_writing(connection)
                 yield connection
                 connection.execute("COMMIT")
                 if begin != "BEGIN":
@@ -100,6 +107,27 @@ class Database:
                 connection.close()
                 raise
             self._return(connection, file)
+
+    def _begin_writing(self, connection: sqlite3.Connection) -> None:
+        """Take the write lock, waiting for it as long as every other waiter.
+
+        SQLite's own waiting grows up to a tenth of a second with every attempt, so whoever has
+        waited longest comes last; equal waits give everybody the same chance.
+        """
+        deadline = time.monotonic() + self._busy_seconds
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as error:
+                    busy = (error.sqlite_errorcode & 0xFF) == sqlite3.SQLITE_BUSY
+                    if not busy or time.monotonic() >= deadline:
+                        raise
+                time.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - no secret
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {round(self._busy_seconds * 1000)}")
 
     @staticmethod
     def _undo(connection: sqlite3.Connection) -> None:

@@ -23,7 +23,7 @@ from ds01_jupyter.core.errors import NotFound
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
 from ds01_jupyter.core.gpu.slots import SlotInfo
 from ds01_jupyter.core.identity import Person
-from ds01_jupyter.core.labels import CLAIM, NONE, PREFIX, SLOTS
+from ds01_jupyter.core.labels import CLAIM, LEDGER, NONE, PREFIX, SLOTS
 from ds01_jupyter.core.ledger_recovery import Write
 from ds01_jupyter.core.names import split_full_name
 from ds01_jupyter.core.processes import boot_seconds
@@ -58,15 +58,18 @@ class Found:
         return self.summary.state in RUNNING
 
 
-def survey(engine: Engine, driver: NvmlDriver, host: str) -> Write:
+def survey(engine: Engine, driver: NvmlDriver, host: str, mark: str | None = None) -> Write:
     """Ask Docker which containers ds01 made, and the driver which slots those are.
+
+    With a `mark` only those that were made in the ledger that has it: another one's containers
+    are not this one's to take up.
 
     One list, one inspect for each container with our label, and one walk over the GPUs if any of
     them has one. Raises `EngineUnavailable` and `DriverUnavailable`.
     """
     found: list[tuple[ContainerSummary, ContainerDetails]] = []
     for summary in engine.list_containers():
-        if not summary.labels.get(CLAIM):
+        if not summary.labels.get(CLAIM) or mark not in (None, summary.labels.get(LEDGER)):
             continue
         try:
             found.append((summary, engine.inspect_container(summary.id)))

@@ -29,10 +29,15 @@ class ProcessIdentity:
 
 def process_identity() -> ProcessIdentity:
     """This process."""
-    ticks = start_ticks(os.getpid())
+    return _identity(os.getpid())
+
+
+@cache
+def _identity(pid: int) -> ProcessIdentity:
+    ticks = start_ticks(pid)
     if ticks is None:
         raise OSError("/proc does not show this very process")
-    return ProcessIdentity(os.getpid(), ticks, boot_id(), _namespace())
+    return ProcessIdentity(pid, ticks, boot_id(), _namespace())
 
 
 @cache

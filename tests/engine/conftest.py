@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,17 @@ class Desk:
         snapshot = self.lab.gpus(self.person)
         slots = [slot for gpu in snapshot.gpus for slot in gpu.slots]
         return {slot.slot: slot.lease.state for slot in slots if slot.lease}
+
+    def eventually(self, uuid: str, state: str) -> models.Slot:
+        """The slot once it is shown in a state: who uses it is looked up every other second."""
+        deadline = time.monotonic() + 20
+        while True:
+            slots = [slot for gpu in self.lab.gpus(self.person).gpus for slot in gpu.slots]
+            [found] = [slot for slot in slots if slot.uuid == uuid]
+            if found.state == state:
+                return found
+            assert time.monotonic() < deadline, found
+            time.sleep(0.1)
 
     def tags(self) -> list[str]:
         """The references of all images, by one call: others remove theirs meanwhile."""

@@ -19,7 +19,6 @@ from ds01_jupyter.core.gpu.feed import MAX_STREAMS
 from ds01_jupyter.core.gpu.sampler import Pace
 from ds01_jupyter.core.identity import process_owner
 from ds01_jupyter.core.lab import Lab
-from ds01_jupyter.core.ledger import Ledger
 from ds01_jupyter.core.models import GpuHistory, GpuSnapshot
 from ds01_jupyter.discovery import discover
 from ds01_jupyter.handlers import gpus
@@ -29,14 +28,6 @@ from tests.server.jupyter_process import started
 
 PATIENCE = 30.0
 NEVER = 1e9
-
-
-@pytest.fixture(autouse=True)
-def _ledger(tmp_path: Path) -> None:
-    """One that is there already: without Docker the server would not make it."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    assert ledger.history() == []
-    ledger.close()
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ async def test_every_mistake_of_a_text(ask: Ask, app: DS01App) -> None:
     assert "13 GPU slots now" in warning["message"]
     assert report["not_checked"] == []
     lab, person = app.lab_and_owner()
-    assert lab._limits_file().for_person(person).memory == 512 * 2**20, "that is still in use"
+    assert lab._admin.limits().for_person(person).memory == 512 * 2**20, "that is still in use"
 
 
 async def test_the_server_opens_no_file_for_it(ask: Ask, tmp_path: Path) -> None:
@@ -76,11 +76,11 @@ async def test_a_changed_file_of_members_needs_no_restart(
     members.write_text("# nobody yet\n")
     limits_file.write_text(f"{GOOD}groups: {{lab: {{members_file: members}}}}\n")
     lab, person = app.lab_and_owner()
-    assert lab._limits_file().group_of(person) == "default"
-    held = lab._limits_file()
-    assert lab._limits_file() is held, "nothing has changed"
+    assert lab._admin.limits().group_of(person) == "default"
+    held = lab._admin.limits()
+    assert lab._admin.limits() is held, "nothing has changed"
     members.write_text(f"{me}\n")
-    assert lab._limits_file().group_of(person) == "lab"
+    assert lab._admin.limits().group_of(person) == "lab"
     members.unlink()
     assert (await ask("GET", "limits")).json["code"] == "configuration_error"
 
@@ -89,13 +89,13 @@ async def test_declared_domains(ask: Ask, app: DS01App, limits_file: Path) -> No
     me = process_owner().name
     limits_file.write_text(f"{GOOD}groups: {{lab: {{members: ['{me}@lab.example']}}}}\n")
     lab, person = app.lab_and_owner()
-    assert lab._limits_file().group_of(person) == "default"
+    assert lab._admin.limits().group_of(person) == "default"
     app.domains = ["lab.example"]
     assert app.core_settings().domains == ("lab.example",)
     app._lab = None
     lab.close()
     lab, person = app.lab_and_owner()
-    assert lab._limits_file().group_of(person) == "lab"
+    assert lab._admin.limits().group_of(person) == "lab"
 
 
 def test_the_command_on_a_real_server(tmp_path: Path, gpu_machine: Any) -> None:

@@ -119,7 +119,7 @@ async def test_image_to_container_and_back(
     assert own not in await names(ask, "images")
     assert workspace.is_dir(), "the workspace outlives its container"
     usage = (await ask("GET", "limits")).json["usage"]
-    assert usage == {"containers": 0, "slots": 0}
+    assert usage == {"containers": 0, "slots": 0, "gpu_equivalents": 0.0}
     with closing(rig_engine.client()) as client:
         assert client.containers.list(all=True, filters={"name": own}) == []
         assert [tag for image in client.images.list() for tag in image.tags if own in tag] == []

@@ -77,8 +77,9 @@ def hangs_until(gate: threading.Event) -> Callable[[], None]:
 
 def open_house(library: Path, folder: Path) -> Iterator[House]:
     """A house that leaves no thread behind."""
+    before = set(threading.enumerate())
     house = House(library, folder / "ledger.sqlite")
     yield house
     house.close()
-    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("ds01")]
+    left = [thread.name for thread in threading.enumerate() if thread not in before]
     assert left == []

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from ds01_jupyter.core.errors import EngineUnavailable, LedgerUnavailable
-from ds01_jupyter.core.gpu.board import GpuBoard
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
 from ds01_jupyter.core.gpu.sampler import Pace
 from ds01_jupyter.core.ledger import Ledger
@@ -105,25 +104,6 @@ def test_a_ledger_that_is_gone_is_said_and_nothing_is_guessed(house: House) -> N
     with pytest.raises(LedgerUnavailable):
         board.snapshot()
     house.ledger.path.with_suffix(".aside").rename(house.ledger.path)
-
-
-def test_while_nobody_knows_who_has_what_no_slot_is_called_free(
-    simulated_nvml: Path, gpu_machine: Machine, tmp_path: Path
-) -> None:
-    """The ledger is gone, and Docker, which could say, is away."""
-
-    def away() -> object:
-        raise EngineUnavailable("Docker does not answer.")
-
-    ledger = Ledger(tmp_path / "ledger.sqlite", survey=away)  # type: ignore[arg-type]
-    board = GpuBoard(str(simulated_nvml), ledger, "here", lambda _: {}, pace=ONCE)
-    snapshot = board.snapshot()
-    assert {slot.state for slot in slots(snapshot).values()} == {"unusable"}
-    assert snapshot.problem == (
-        "It is not known now who has which slot. Docker does not answer."
-    )
-    assert snapshot.gpus[0].temperature == 35
-    assert board.close(PATIENCE)
 
 
 @pytest.mark.parametrize("who", ["docker", "driver"])

@@ -15,6 +15,7 @@ FACTS = ContainerFacts(
     devices=("MIG-1", "MIG-2"),
     slots=("2:0", "2:1"),
     claim="c1",
+    ledger="l1",
 )
 
 
@@ -33,6 +34,7 @@ def test_every_key_of_both_generations_is_there() -> None:
         "aime.mlc.GPUS": "MIG-1 MIG-2",
         "aime.mlc.SLOTS": "2:0 2:1",
         "aime.mlc.CLAIM": "c1",
+        "aime.mlc.LEDGER": "l1",
     }
 
 

@@ -98,6 +98,41 @@ def test_it_starts_with_the_first_reader_and_no_thread_is_left(driver: NvmlDrive
     assert threads() == []
 
 
+def test_after_a_change_the_next_reader_gets_a_look_that_began_later() -> None:
+    gate, entered = threading.Event(), threading.Event()
+    truth = ["old"]
+
+    def take() -> str:
+        seen = truth[0]
+        if seen == "slow":
+            entered.set()
+            assert gate.wait(PATIENCE)
+        return seen
+
+    sampler = Sampler(take, pace=ONCE, name="ds01-test")
+    first = sampler.latest()
+    assert first is not None
+    truth[0] = "new"
+    assert sampler.latest() is first
+    sampler.expire()
+    with ThreadPoolExecutor(16) as pool:
+        seen = list(pool.map(lambda _: sampler.latest(), range(200)))
+    assert {published.value for published in seen if published} == {"new"}
+    assert {published.number for published in seen if published} == {2}, "one look for all"
+    # A look that is under way when something changes may have missed it.
+    truth[0] = "slow"
+    sampler.expire()
+    with ThreadPoolExecutor(2) as pool:
+        early = pool.submit(sampler.latest)
+        assert entered.wait(PATIENCE)
+        truth[0] = "newest"
+        sampler.expire()
+        late = pool.submit(sampler.latest)
+        gate.set()
+        assert {found.value for one in (early, late) if (found := one.result())} == {"newest"}
+    assert sampler.stop()
+
+
 def test_it_ends_when_nobody_asks_and_comes_back() -> None:
     pace = Pace(interval=0.01, slow=0.01, watched=0.02, idle=0.05, stale=PATIENCE, patience=30)
     sampler = Sampler(lambda: "look", pace=pace, name="ds01-test")

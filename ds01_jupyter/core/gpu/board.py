@@ -21,11 +21,7 @@ from ds01_jupyter.core.gpu.nvml import NvmlDriver
 from ds01_jupyter.core.gpu.process_book import Owner, ProcessBook
 from ds01_jupyter.core.gpu.sampler import Pace, Published, Sampler
 from ds01_jupyter.core.gpu.slots import GpuInfo, GpuReading, SlotInfo
-from ds01_jupyter.core.gpu.view import (
-    nobody_knows,
-    snapshot_document,
-    unavailable_document,
-)
+from ds01_jupyter.core.gpu.view import snapshot_document, unavailable_document
 from ds01_jupyter.core.gpu.xids import IGNORED
 from ds01_jupyter.core.ledger import Ledger
 from ds01_jupyter.core.ledger_cordons import KnownGpu
@@ -143,7 +139,7 @@ class GpuBoard:
         reading = self._driver.snapshot()
         self.watch.start()
         self.past.add(reading)
-        verdict = self._judged(reading)
+        verdict = self.health.look(infos(reading), reading.driver_version)
         owners = self._book.owners(
             process.pid for gpu in reading.gpus for slot in gpu.slots for process in slot.processes
         )
@@ -154,29 +150,17 @@ class GpuBoard:
             foreign = {}  # GPUs can be looked at while Docker is away
         return Look(reading, verdict, foreign, owners)
 
-    def _judged(self, reading: GpuReading) -> Verdict:
-        try:
-            return self.health.look(infos(reading), reading.driver_version)
-        except EngineUnavailable:
-            return Verdict()  # the ledger has to be made anew first; `_make` says so
-
     def _heard(self, xid: Xid) -> None:
         gpu = KnownGpu(xid.gpu_uuid, xid.gpu_index, xid.gpu_name)
         self.health.xid(gpu, xid.code, xid.driver)
 
     def _make(self, look: Look) -> models.GpuSnapshot:
-        try:
-            cordons = self.health.cordons()
-            leases, rows = self._ledger.live_leases(), self._ledger.containers()
-        except EngineUnavailable as error:
-            # A ledger that is not there is made anew with Docker's help, and Docker is away.
-            return nobody_knows(look.reading, self._host, error)
-        verdict = replace(look.verdict, cordons=cordons)
+        verdict = replace(look.verdict, cordons=self.health.cordons())
         return snapshot_document(
             look.reading,
             host=self._host,
-            leases=leases,
-            rows=rows,
+            leases=self._ledger.live_leases(),
+            rows=self._ledger.containers(),
             foreign=look.foreign,
             container_of=lambda pid: look.owners[pid][0],
             user_of=lambda pid: look.owners[pid][1],

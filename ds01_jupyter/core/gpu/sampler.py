@@ -9,6 +9,7 @@ reads, seldom while nobody does, and ends when nobody has for long: an idle mach
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -42,10 +43,11 @@ class Pace:
 
 @dataclass(frozen=True)
 class Published(Generic[T]):
-    """What a look found: a value, or why there is none. `number` counts looks from 1; `at` is the
-    sampler's clock at its end."""
+    """What a look found: a value, or why there is none. `number` counts looks from 1; it went on
+    from `began` to `at` by the sampler's clock."""
 
     number: int
+    began: float
     at: float
     value: T | None = None
     error: CoreError | None = None
@@ -75,6 +77,7 @@ class Sampler(Generic[T]):
         self._published: Published[T] | None = None
         self._taking: float | None = None
         self._asked = 0.0
+        self._expired = -math.inf
         self._stopped = False
         self._listeners: list[Listener] = []
 
@@ -89,16 +92,21 @@ class Sampler(Generic[T]):
         # The usual way: one reference, no lock, no call to the driver.
         published = self._published
         self._asked = now = self._clock()
-        if published is not None and self._alive() and now - published.at <= self._fresh:
+        if published is not None and self._good(published, now) and self._alive():
             return published
         with self._changed:
             self._start_or_wake()
             before = 0 if published is None else published.number
             self._changed.wait_for(
-                lambda: self._stopped or self._hangs() or self._number() > before,
+                lambda: self._stopped or self._hangs() or self._newer(before),
                 timeout=self._patience_left(),
             )
             return self._published
+
+    def expire(self) -> None:
+        """Something has changed that a look would show: the next reader gets one that began after
+        this moment."""
+        self._expired = self._clock()
 
     @property
     def published(self) -> Published[T] | None:
@@ -162,17 +170,24 @@ class Sampler(Generic[T]):
         if self._stopped:
             return
         if self._alive():
-            if self._taking is None:
+            if self._taking is None or self._taking < self._expired:
                 self._wake.set()
             return
         self._taking = self._clock()  # until the thread is at it
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
-    @property
-    def _fresh(self) -> float:
-        """A look older than this was made at the slow pace."""
-        return max(self.pace.stale, 2 * self.pace.interval)
+    def _good(self, published: Published[T], now: float) -> bool:
+        """Whether a look may be served: one that is older was made at the slow pace."""
+        oldest = max(self.pace.stale, 2 * self.pace.interval)
+        return published.began >= self._expired and now - published.at <= oldest
+
+    def _newer(self, number: int) -> bool:
+        """Whether there was another look after that one, and after the last `expire`."""
+        published = self._published
+        if published is None or published.number <= number:
+            return False
+        return published.began >= self._expired
 
     def _number(self) -> int:
         return 0 if self._published is None else self._published.number
@@ -203,7 +218,7 @@ class Sampler(Generic[T]):
             self._wake.wait(pause)
 
     def _look(self) -> None:
-        self._taking = self._clock()
+        self._taking = began = self._clock()
         value: T | None = None
         error: CoreError | None = None
         try:
@@ -218,7 +233,7 @@ class Sampler(Generic[T]):
                 defect=repr(defect),
             )
         with self._changed:
-            self._published = Published(self._number() + 1, self._clock(), value, error)
+            self._published = Published(self._number() + 1, began, self._clock(), value, error)
             self._taking = None
             listeners = list(self._listeners)
             self._changed.notify_all()

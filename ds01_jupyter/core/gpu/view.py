@@ -77,19 +77,6 @@ def unavailable_document(host: str, error: CoreError) -> models.GpuSnapshot:
     )
 
 
-def nobody_knows(reading: GpuReading, host: str, error: CoreError) -> models.GpuSnapshot:
-    """What the driver shows while it is not known who has what: figures, and nothing is free."""
-    bare = snapshot_document(reading, host=host, leases=(), rows=(), foreign={})
-    gpus = [
-        gpu.model_copy(
-            update={"slots": [slot.model_copy(update={"state": "unusable"}) for slot in gpu.slots]}
-        )
-        for gpu in bare.gpus
-    ]
-    problem = f"It is not known now who has which slot. {error.message}"
-    return bare.model_copy(update={"gpus": gpus, "problem": problem})
-
-
 class _Processes:
     """Looks processes up, each pid once a snapshot."""
 
