@@ -30,6 +30,8 @@ from tests.rig.nvml import gpus
 
 WORKERS = 4
 SETTLE_SECONDS = 60
+LONGEST_SECONDS = 120
+"""And two for each kill: a run that takes longer is not going on."""
 HISTORY = "SELECT action, outcome, count(*) AS n FROM history GROUP BY action, outcome"
 STEP_SECONDS = 45
 """How long a process may take to reach its named step before the run goes on without it."""
@@ -60,6 +62,7 @@ class Chaos:
         self.keeper: BaseProcess | None = None
         self.counts: Counter[str] = Counter()
         self.at_step: Counter[str] = Counter()
+        self.wrong: list[str] = []
         self.steps = list(STEPS)
         self.random.shuffle(self.steps)
 
@@ -122,8 +125,12 @@ class Chaos:
         """Until so many processes were killed, at least one at every step."""
         self.watcher.start()
         due = self._disturbances()
+        deadline = time.monotonic() + LONGEST_SECONDS + 2 * self.kills
         try:
             while self.counts["kills"] < self.kills or len(self.at_step) < len(STEPS):
+                if time.monotonic() > deadline:
+                    self.wrong.append(f"{len(STEPS) - len(self.at_step)} steps were not reached")
+                    break
                 self._top_up()
                 self._arm()
                 self._reap()
@@ -284,6 +291,7 @@ class Chaos:
 def main(kills: int, seed: int) -> int:
     """Run, print and judge; 0 when all is well."""
     print(f"chaos: {kills} kills, seed {seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     world = World()
     try:
         began = time.monotonic()
@@ -296,7 +304,8 @@ def main(kills: int, seed: int) -> int:
             words, defects = chaos.outcomes()
             kept = sorted(path.name for path in world.ledger.parent.glob("*.damaged-?"))
             history = rows(world, HISTORY)
-            wrong = findings.wrong + defects + chaos.watcher.twice + chaos.clear()
+            wrong = chaos.wrong + findings.wrong + defects + chaos.watcher.twice
+            wrong += chaos.clear()
         finally:
             chaos.watcher.stop()
     finally:

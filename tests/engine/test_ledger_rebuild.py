@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import docker
@@ -25,7 +26,9 @@ Facts = list[tuple[object, ...]]
 def facts(desk: Desk) -> Facts:
     """Who has what, of this person."""
     ledger = desk.lab._ledger
-    rows = [row for row in ledger.containers() if row.uid == desk.person.uid]
+    mine = [row for row in ledger.containers() if row.uid == desk.person.uid]
+    # Docker tells seconds only: containers of the same one come back in any order.
+    rows = sorted(mine, key=lambda row: row.full_name)
     return [
         (
             row.full_name,
@@ -122,7 +125,11 @@ def forged(desk: Desk, rig_engine: RigEngine) -> Iterator[docker.models.containe
         ["sleep", "300"],
         name=f"forged._.{desk.person.uid}",
         user="12345",
-        labels={"aime.mlc.CLAIM": "ab" * 16, "aime.mlc.USER": desk.person.name},
+        labels={
+            "aime.mlc.CLAIM": "ab" * 16,
+            "aime.mlc.LEDGER": desk.lab._ledger.mark,
+            "aime.mlc.USER": desk.person.name,
+        },
         device_requests=[DeviceRequest(device_ids=[slot.uuid], capabilities=[["gpu"]])],
     )
     yield made
@@ -184,3 +191,17 @@ def test_without_the_driver_it_is_refused_rather_than_guessed(
         desk.lab.containers(desk.person)
     gpu_machine.sys(init=0)
     assert facts(desk) == before
+
+
+def test_a_new_ledger_does_not_take_up_what_another_one_holds(
+    make_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    one = make_desk()
+    one.create("mine", gpu="none")
+    other = Lab(replace(one.settings, ledger=tmp_path / "other" / "ledger.sqlite"))
+    try:
+        listed = {item.full_name: item for item in other.containers(one.person)}
+        assert listed[f"mine._.{one.person.uid}"].managed is False
+        assert other.limits(one.person).usage.containers == 0
+    finally:
+        other.close()
