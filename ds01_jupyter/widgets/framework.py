@@ -71,7 +71,11 @@ class FrameworkPicker(Panel):
         return {"framework": self.framework, "version": self.version}
 
     def _list_versions(self, version: str | None = None) -> None:
-        """Offer the versions of the chosen framework, newest first; take `version` if it is one."""
+        """Offer the versions of the chosen framework, newest first.
+
+        Taken is `version` if it is one of them, else the newest that is on this machine: a first
+        image then does not begin with a download of many gigabytes. Else the newest of all.
+        """
         if self._filling:
             return
         rows = [row for row in self._rows if row.framework == self.framework.value]
@@ -84,7 +88,8 @@ class FrameworkPicker(Panel):
         self.version.control.options = options
         versions = [row.version for row in rows]
         if versions:
-            self.version.control.value = version if version in versions else versions[0]
+            here = next((row.version for row in rows if row.local), versions[0])
+            self.version.control.value = version if version in versions else here
         self._tell()
 
     def _tell(self) -> None:

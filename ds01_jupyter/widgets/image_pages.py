@@ -87,7 +87,7 @@ class FrameworkPage(Page):
         return _Start(client.catalogue(self._asked()), client.images(), self._warn(client))
 
     def show(self, loaded: _Start) -> None:
-        """Offer the frameworks, the newest of Pytorch chosen."""
+        """Offer the frameworks, Pytorch chosen where there is one."""
         self._taken = [image.name for image in loaded.images]
         self.warning.value = loaded.warning
         self._fill(loaded.catalogue)

@@ -13,9 +13,12 @@ IMAGE_NAME = (
 )
 FRAMEWORK = (
     "The images come from AIME: tested, with a CUDA that fits the GPUs of this machine. If you "
-    "are not sure, take Pytorch in its newest version."
+    "are not sure, keep Pytorch in the version that is chosen."
 )
-VERSION = "Take an older one only when your code, or a paper that you repeat, needs it."
+VERSION = (
+    "What is on this machine already starts at once, anything else is downloaded first. Take an "
+    "older one only when your code, or a paper that you repeat, needs it."
+)
 ARCHITECTURE = (
     "The generation of CUDA that the image is built for. The lab's own choice fits its GPUs; "
     "change it only when an admin tells you to."

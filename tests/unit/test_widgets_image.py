@@ -56,10 +56,11 @@ def test_next_next_build_is_enough(journey: Journey, source: ScriptedSource) -> 
     assert wizard(journey).next.description == "Build image"
     press(journey, wizard(journey).next)
     (request,) = source.requests("create_image")
-    newest = source.catalogue().rows[0]
-    assert newest.framework == "Pytorch"
+    pytorch = [row for row in source.catalogue().rows if row.framework == "Pytorch"]
+    here = next(row for row in pytorch if row.local)
+    assert here != pytorch[0], "the newest one would have to be downloaded"
     assert request == ImageRequest(
-        name="my-pytorch", framework="Pytorch", version=newest.version, base="defaults"
+        name="my-pytorch", framework="Pytorch", version=here.version, base="defaults"
     )
 
 
