@@ -62,9 +62,9 @@ class Context(ABC):
         """Show long work while it runs; what is returned is the command's answer."""
 
     @abstractmethod
-    def watch(self, pictures: Iterator[View]) -> View | None:
-        """Show each picture in place of the one before until the person interrupts; answers with
-        what is still to be shown then."""
+    def watch(self, pictures: Iterator[View]) -> Any:
+        """Show the GPUs as they change, each picture in place of the one before; answers with what
+        is still to be shown then. A notebook has a widget for it and leaves `pictures` alone."""
 
     @abstractmethod
     def say(self, text: str) -> None:

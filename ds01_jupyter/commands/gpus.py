@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from ds01_jupyter.commands.context import Context
 from ds01_jupyter.commands.parser import UsageProblem
 from ds01_jupyter.render import View
 
+if TYPE_CHECKING:
+    from ds01_jupyter.client import Client
 
-def show(context: Context, arguments: Namespace) -> View | None:
+
+def show(context: Context, arguments: Namespace) -> Any:
     """`gpus [--watch | --history]`."""
     from ds01_jupyter.render import gpu_views, machine_views
 
@@ -29,13 +33,15 @@ def show(context: Context, arguments: Namespace) -> View | None:
         return gpu_views.history(client.gpu_history())
     if not watching:
         return machine_views.gpus(client.gpus(), client.about().user)
+    return context.watch(_pictures(client))
+
+
+def _pictures(client: Client) -> Iterator[View]:
+    from ds01_jupyter.render import machine_views
+
     user = client.about().user
-
-    def pictures() -> Iterator[View]:
-        for snapshot in client.gpu_events():
-            yield machine_views.gpus(snapshot, user)
-
-    return context.watch(pictures())
+    for snapshot in client.gpu_events():
+        yield machine_views.gpus(snapshot, user)
 
 
 def cordon(context: Context, arguments: Namespace) -> View:

@@ -58,16 +58,11 @@ class NotebookContext(Context):
         following.wait()
         return outcome(self, work)
 
-    def watch(self, pictures: Iterator[View]) -> None:
-        """In the cell's output, until the kernel is interrupted."""
-        identity = f"ds01-{secrets.token_hex(8)}"
-        shown = "display"
-        try:
-            for picture in pictures:
-                _publish(shown, picture, display_id=identity)
-                shown = "update_display"
-        except KeyboardInterrupt:
-            return  # that is how one stops watching
+    def watch(self, pictures: Iterator[View]) -> Any:
+        """The map of slots as a widget that follows by itself: the cell returns at once."""
+        from ds01_jupyter import widgets
+
+        return widgets.gpu_map(self.client(), follow=True)
 
     def say(self, text: str) -> None:
         """Show a paragraph."""

@@ -39,8 +39,8 @@ def container_wizard(client: Source | None = None, image: str | None = None) -> 
     return Journey.container(client, image)
 
 
-def gpu_map(client: Source | None = None) -> GpuMap:
-    """Who has which GPU slot, drawn to scale."""
+def gpu_map(client: Source | None = None, *, follow: bool = False) -> GpuMap:
+    """Who has which GPU slot, drawn to scale; with `follow` it looks again by itself."""
     from ds01_jupyter.widgets.gpu_map_view import GpuMap
 
-    return GpuMap(client)
+    return GpuMap(client, follow=follow)

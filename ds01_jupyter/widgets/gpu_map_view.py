@@ -21,7 +21,7 @@ INTERVAL = 3.0
 class GpuMap(Root):
     """The map, with a button to look again and a toggle to keep looking."""
 
-    def __init__(self, client: Source | None) -> None:
+    def __init__(self, client: Source | None, *, follow: bool = False) -> None:
         super().__init__()
         self.add_class("ds01-gpu-map")
         self._connect = connector(client)
@@ -40,6 +40,7 @@ class GpuMap(Root):
         self.refresh.on_click(lambda _: self.look())
         self.auto.observe(lambda change: self._follow(change["new"]), "value")
         self.look()
+        self.auto.value = follow
 
     def look(self) -> None:
         """Ask the server, unless an answer is still awaited."""

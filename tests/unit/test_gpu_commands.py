@@ -19,6 +19,7 @@ from ds01_jupyter.render import Note, View, gpu_views, machine_views
 from ds01_jupyter.render.gpu_views import GAP, WIDTH, sparkline
 from tests.unit import lab_standin as lab
 from tests.unit.lab_standin import Answer, Standin
+from tests.unit.widgets_source import ScriptedSource
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -261,22 +262,19 @@ def test_watching_ends_with_an_interrupt(
     assert left.blocks == (Note("two"),), "the last picture stays"
 
 
-def test_watching_in_a_notebook_replaces_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ds01_jupyter.commands import notebook
+def test_watching_in_a_notebook_is_a_widget_that_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ds01_jupyter import widgets
 
-    shown: list[tuple[str, str, str]] = []
-    monkeypatch.setattr(
-        notebook,
-        "_publish",
-        lambda function, view, display_id: shown.append((function, view.text(), display_id)),
-    )
-    NotebookContext().watch(pictures("one", "two", "three"))
-    assert [(function, text) for function, text, _ in shown] == [
-        ("display", "one"),
-        ("update_display", "two"),
-        ("update_display", "three"),
-    ]
-    assert len({identity for *_, identity in shown}) == 1
+    source = ScriptedSource()
+    monkeypatch.setattr(NotebookContext, "client", lambda _: source)
+    shown = NotebookContext().watch(pictures())
+    try:
+        assert isinstance(shown, type(widgets.gpu_map(source)))
+        assert shown.auto.value is True
+    finally:
+        shown.close()
 
 
 @pytest.mark.parametrize("words", ["gpus --watch --history", "gpus --watch --json"])
