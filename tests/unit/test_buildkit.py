@@ -62,7 +62,7 @@ def test_a_failed_vertex_and_its_log() -> None:
         ("[internal] load build definition from Dockerfile", None),
         ("exporting to image", None),
         ("[stage-0 2/4] COPY a /b", (2, 4, "COPY a /b")),
-        ("[1/4] FROM docker.io/library/x", (1, 4, "FROM docker.io/library/x")),
+        ("[1/4] FROM registry.example/library/x", (1, 4, "FROM registry.example/library/x")),
         ('[ 9/10] RUN ["a",\n "b"]', (9, 10, 'RUN ["a",\n "b"]')),
     ],
 )

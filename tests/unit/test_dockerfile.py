@@ -174,7 +174,7 @@ def test_the_titles_name_each_step_once() -> None:
         "Your account",
     ]
     base = "aimehub/pytorch-2.5.1-aime-cuda12.1.1"
-    assert title(f"FROM docker.io/{base}") == f"Base image {base}"
+    assert title(f"FROM registry.example/{base}") == f"Base image {base}"
     assert title(f"COPY {' '.join(SCRIPTS)} /opt/ds01/") == "The scripts of the build"
 
 
