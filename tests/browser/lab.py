@@ -160,8 +160,12 @@ class Watch:
     outside: list[str] = field(default_factory=list)
 
     def console(self, message: ConsoleMessage) -> None:
-        """Keep errors."""
-        if message.type == "error":
+        """Keep errors.
+
+        Chromium drops what it is loading when the machine's network changes, which every start
+        and stop of a container does here; the page asks again.
+        """
+        if message.type == "error" and "ERR_NETWORK_CHANGED" not in message.text:
             self.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
     def request(self, request: Request) -> None:
