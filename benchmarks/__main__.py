@@ -9,7 +9,7 @@ import sys
 
 from benchmarks.measure import Figure, table
 
-ALL = ("containers", "loading", "snapshot", "placement")
+ALL = ("containers", "loading", "snapshot", "placement", "ledger")
 
 
 def rig() -> None:

@@ -42,6 +42,8 @@ class Report:
     activated: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    passed: int = 0
+    """Rows that somebody else changed meanwhile, so that they are to be looked at again."""
 
     @property
     def changes(self) -> int:
@@ -136,10 +138,14 @@ def _apply(
     adopted: list[str] = []
     activated: list[str] = []
     held: list[str] = []
+    passed = 0
     with ledger.writing() as connection:
 
         def unchanged(row: ContainerRow) -> bool:
-            return tables.container(connection, row.claim_id) == row
+            nonlocal passed
+            same = tables.container(connection, row.claim_id) == row
+            passed += not same
+            return same
 
         def note(row: ContainerRow, action: str, why: str) -> None:
             tables.insert_history(
@@ -177,9 +183,12 @@ def _apply(
                 tables.move_leases(connection, row.claim_id, target)
                 note(row, "activate" if target == "active" else "hold", "as Docker has it")
                 (activated if target == "active" else held).append(row.full_name)
+            else:
+                passed += 1
         reached("reconcile.written")
     reached("reconcile.committed")
-    return Report(present, tuple(released), tuple(adopted), tuple(activated), tuple(held), unknown)
+    done = (tuple(released), tuple(adopted), tuple(activated), tuple(held))
+    return Report(present, *done, unknown, passed)
 
 
 def _claim(summary: ContainerSummary) -> str | None:

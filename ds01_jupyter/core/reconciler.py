@@ -26,8 +26,11 @@ EVERY = 60.0
 """Seconds between two rounds when nothing happens."""
 PAUSE = 0.3
 """Seconds in which events are gathered for one round."""
+AFTERWARDS = 3.0
+"""Seconds after which one more round follows those that Docker's events asked for: Docker reports a
+container's end before it has written it down, and a slow disk makes that late."""
 AGAIN = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""Seconds before Docker's events are asked for again, after the first, second, ... failure."""
+"""Seconds before the next attempt, after the first, second, ... failure."""
 STOP_TIMEOUT = 5.0
 NOBODY = "-"
 
@@ -150,10 +153,19 @@ class Reconciler:
         return result
 
     def _run(self) -> None:
+        failures, woken = 0, False
         while not self._stop.is_set():
-            self._wake.clear()
-            self.once()
-            if self._wake.wait(self._every):
+            report = self.once()
+            failures = failures + 1 if report is None or report.passed else 0
+            wait = self._every
+            if failures:
+                wait = min(wait, AGAIN[min(failures, len(AGAIN)) - 1])
+            elif woken:
+                wait = min(wait, AFTERWARDS)
+            woken = self._wake.wait(wait)
+            if woken:
+                # Cleared first: what is reported from now on gets a round, and a pause, of its own.
+                self._wake.clear()
                 self._stop.wait(PAUSE)
 
     # ---- Docker's events -----------------------------------------------------------------

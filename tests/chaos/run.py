@@ -263,7 +263,7 @@ class Chaos:
         slots = len(driver.inventory(fresh=True).slots)
         given = 0
         try:
-            while True:
+            while given <= slots:
                 request = GpuRequest.parse("any", 1)
                 allocator.claim(person, f"all{given}", request, limits, {}, {})
                 given += 1
