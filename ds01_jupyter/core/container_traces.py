@@ -43,6 +43,7 @@ class Traces:
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting: list[Claim] = []
+        self._told: set[str] = set()
         self._orphans: dict[str, float] = {}
 
     def take_back(self, claim: Claim) -> None:
@@ -50,11 +51,16 @@ class Traces:
         try:
             self._remove(claim)
         except CoreError as error:
-            log.warning("%s is taken back later: %s", claim.full_name, error.message)
             with self._lock:
                 self._waiting.append(claim)
+                fresh = claim.claim_id not in self._told
+                self._told.add(claim.claim_id)
+            if fresh:  # it is tried again and again while Docker is away: once is enough to know
+                log.warning("%s is taken back later: %s", claim.full_name, error.message)
             return
         self._allocator.release(claim.claim_id)
+        with self._lock:
+            self._told.discard(claim.claim_id)
 
     def gone(self, full_names: Iterable[str]) -> None:
         """These containers were removed around us: their images go too, in a while."""
