@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 import httpx
 from httpx_sse import SSEError, connect_sse
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ds01_jupyter.client import FINAL, HEARTBEAT, refusal, unreachable
 from ds01_jupyter.client_error import ClientError
@@ -17,6 +17,8 @@ from ds01_jupyter.core.models import OperationEvent
 
 if TYPE_CHECKING:
     from ds01_jupyter.client import Client
+
+T = TypeVar("T", bound=BaseModel)
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
@@ -62,18 +64,29 @@ def _stream(
 ) -> Iterator[OperationEvent]:
     headers = {"Last-Event-ID": str(after)} if after else {}
     path = f"operations/{quote(operation_id, safe='')}/events"
+    return documents(http, client, path, OperationEvent, headers)
+
+
+def documents(
+    http: httpx.Client, client: Client, path: str, kind: type[T], headers: Mapping[str, str]
+) -> Iterator[T]:
+    """The documents of one connection to a stream, until the server ends it.
+
+    Raises `ClientError` for a refusal or a document that is not understood, and what httpx raises
+    when the connection breaks.
+    """
     with connect_sse(http, "GET", path, headers=headers, timeout=STREAM_TIMEOUT) as source:
         if not source.response.is_success:
             source.response.read()
             raise refusal(source.response, client.server)
         for message in source.iter_sse():
             if message.data:
-                yield _event(message.data)
+                yield _parsed(kind, message.data)
 
 
-def _event(data: str) -> OperationEvent:
+def _parsed(kind: type[T], data: str) -> T:
     try:
-        return OperationEvent.model_validate_json(data)
+        return kind.model_validate_json(data)
     except ValidationError as error:
         raise ClientError(
             "The server sent an event that was not understood.",
