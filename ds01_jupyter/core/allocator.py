@@ -8,9 +8,11 @@ the two the slots are nobody else's, whatever happens to this process.
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ds01_jupyter.core import ledger_cordons
@@ -19,6 +21,7 @@ from ds01_jupyter.core.allocator_cordons import Cordoned, refuse_resume, with_co
 from ds01_jupyter.core.allocator_quota import Quota
 from ds01_jupyter.core.allocator_refusals import (
     container_limit,
+    kept_for_others,
     name_taken,
     no_such_slot,
     none_free,
@@ -28,6 +31,7 @@ from ds01_jupyter.core.allocator_refusals import (
 )
 from ds01_jupyter.core.crash_points import reached
 from ds01_jupyter.core.errors import Conflict, NoFreeSlot, NotFound
+from ds01_jupyter.core.fences import Asking, Fence, through
 from ds01_jupyter.core.gpu.health import GpuHealth
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
 from ds01_jupyter.core.gpu.placement import GpuOccupancy, choose
@@ -52,14 +56,30 @@ class Claim:
     slots: tuple[SlotInfo, ...]
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A place in the queue whose turn it may be. `taken` writes, in the transaction of the claim,
+    that it is served; it gets the claim's id, and raises to undo the claim."""
+
+    entry: int
+    taken: Callable[[sqlite3.Connection, str], None]
+
+
 class Allocator:
     """Claims on the slots of one host."""
 
     def __init__(
-        self, ledger: Ledger, driver: NvmlDriver, host: str, health: GpuHealth | None = None
+        self,
+        ledger: Ledger,
+        driver: NvmlDriver,
+        host: str,
+        health: GpuHealth | None = None,
+        fences: Sequence[Fence] = (),
     ) -> None:
-        """With `health`, the GPUs are judged at every claim, and ill ones cordoned."""
+        """With `health`, the GPUs are judged at every claim, and ill ones cordoned. `fences` keep
+        free slots for others; each is asked in turn."""
         self._health = health
+        self._fences = tuple(fences)
         self._ledger = ledger
         self._driver = driver
         self._host = host
@@ -72,14 +92,21 @@ class Allocator:
         limits: LimitValues,
         foreign: Mapping[str, str],
         document: Mapping[str, Any],
+        *,
+        until: datetime | None = None,
+        turn: Turn | None = None,
     ) -> Claim:
         """Hold the name and the slots for a container that this process is about to make.
 
         `foreign` names, by slot UUID, the containers that use a slot without a lease: those slots
-        are not given. `document` is kept with the container. Raises `Conflict` (name taken),
-        `LimitReached`, `NoFreeSlot`, `NotFound` (this machine has no such slot) or
-        `DriverUnavailable`; then nothing is held. CPU-only asks the driver nothing.
+        are not given. `document` is kept with the container. `until` is when the slots are free
+        again at the latest (None: nobody can say), `turn` the place in the queue that asks. Raises
+        `Conflict` (name taken), `LimitReached`, `NoFreeSlot`, `NotFound` (this machine has no such
+        slot) or `DriverUnavailable`; then nothing is held. CPU-only asks the driver nothing.
         """
+        asking = Asking(
+            person.uid, person.name, request, limits, until, None if turn is None else turn.entry
+        )
         for _ in range(LOOKS):
             with self._ledger.reading() as connection:
                 before = stamp(connection, self._host)
@@ -92,7 +119,7 @@ class Allocator:
                     self._health.look(inventory.gpus, inventory.driver_version)
                 memory = _memory_percent(self._driver.snapshot())
             claim = self._claim(
-                person, name, request, limits, foreign, document, slots, memory, before
+                person, name, asking, foreign, document, slots, memory, before, turn
             )
             if claim is not None:
                 return claim
@@ -102,16 +129,17 @@ class Allocator:
         self,
         person: Person,
         name: str,
-        request: GpuRequest,
-        limits: LimitValues,
+        asking: Asking,
         foreign: Mapping[str, str],
         document: Mapping[str, Any],
         slots: Sequence[SlotInfo],
         memory: Mapping[str, float],
         before: Stamp,
+        turn: Turn | None,
     ) -> Claim | None:
         """The transaction of `claim`. None: an admin changed the MIG layout since `before`, so
         that `slots` may not be there any more."""
+        request, limits = asking.request, asking.limits
         claim_id = secrets.token_hex(16)
         reached("claim.begin")
         wanted = full_name(name, person.uid)
@@ -129,15 +157,15 @@ class Allocator:
             cordoned: Cordoned = ledger_cordons.cordoned(connection, self._host)
             given = [slot for slot in slots if slot.gpu_uuid not in cordoned]
             try:
-                chosen = self._choose(
-                    given, request, limits.priority, leases, foreign, memory, quota
-                )
+                chosen = self._choose(connection, asking, given, leases, foreign, memory, quota)
             except (NoFreeSlot, NotFound) as refusal:
                 raise with_cordons(refusal, request, slots, cordoned) from refusal
             tables.insert_container(connection, claim_id, wanted, name, person, document)
             row = tables.container(connection, claim_id)
             assert row is not None
             tables.insert_leases(connection, row, chosen, priority=limits.priority, host=self._host)
+            if turn is not None:
+                turn.taken(connection, claim_id)
             _history(connection, row, person.name, "claim", chosen)
             reached("claim.written")
         reached("claim.committed")
@@ -219,17 +247,19 @@ class Allocator:
 
     def _choose(
         self,
+        connection: sqlite3.Connection,
+        asking: Asking,
         slots: Sequence[SlotInfo],
-        request: GpuRequest,
-        priority: int,
         leases: Sequence[LeaseRow],
         foreign: Mapping[str, str],
         memory: Mapping[str, float],
         quota: Quota,
     ) -> tuple[SlotInfo, ...]:
+        request, priority = asking.request, asking.limits.priority
         if request.kind == "none":
             return ()
         free = free_slots(slots, leases, foreign)
+        fenced = through(self._fences, connection, asking, slots, free)
         occupancy = {
             gpu: GpuOccupancy(
                 tuple(lease.priority for lease in leases if lease.gpu_uuid == gpu),
@@ -237,15 +267,22 @@ class Allocator:
             )
             for gpu in {slot.gpu_uuid for slot in slots}
         }
-        may_have = quota.admitted(free)
-        chosen = choose(may_have, request, priority, occupancy)
-        if not quota.holds(chosen):
-            may_have = quota.smallest(may_have, request)
+
+        def pick(candidates: Sequence[SlotInfo]) -> tuple[SlotInfo, ...]:
+            may_have = quota.admitted(candidates)
             chosen = choose(may_have, request, priority, occupancy)
-        if chosen and quota.holds(chosen):
+            if not quota.holds(chosen):
+                chosen = choose(quota.smallest(may_have, request), request, priority, occupancy)
+            return chosen if quota.holds(chosen) else ()
+
+        gladly = [slot for slot in fenced.allowed if slot.uuid not in fenced.reluctant]
+        chosen = pick(gladly) or pick(fenced.allowed)
+        if chosen:
             return chosen
         if not any(request.matches(slot) for slot in slots):
             raise no_such_slot(request, slots)
+        if pick(free):
+            raise kept_for_others(request, free, fenced.allowed, fenced.kept)
         if choose(free, request, priority, occupancy):
             raise quota.refusal(request, free)
         raise none_free(request, slots, free, leases, foreign)

@@ -210,6 +210,29 @@ def none_free(
     return NoFreeSlot(message, hint=hint, **details)
 
 
+def kept_for_others(
+    request: GpuRequest,
+    free: Sequence[SlotInfo],
+    allowed: Sequence[SlotInfo],
+    kept: Mapping[str, str],
+) -> NoFreeSlot:
+    """Enough is free, but it is kept: reserved, or somebody in the queue comes first. `kept` says
+    for whom, by the UUID of a slot."""
+    whose = dict.fromkeys(
+        kept[slot.uuid] for slot in free if slot.uuid in kept and request.matches(slot)
+    )
+    profiles = _profiles(allowed)
+    instead = f"Free for you now: {_in_words(profiles)}. " if profiles else ""
+    return NoFreeSlot(
+        f"What is free now is kept for others: {_listed(list(whose), most=3)}.",
+        hint=f"{instead}Wait in the queue, or create it with {CPU_ONLY}.",
+        asked=str(request),
+        count=request.count,
+        free=profiles,
+        kept=list(whose),
+    )
+
+
 def _user_of(
     request: GpuRequest,
     slots: Sequence[SlotInfo],

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from functools import partial
 
 from ds01_jupyter.core import models
-from ds01_jupyter.core.allocator import Allocator, Claim
+from ds01_jupyter.core.allocator import Allocator, Claim, Turn
 from ds01_jupyter.core.builder import quietly
 from ds01_jupyter.core.container_plan import Blueprint, plan_container
 from ds01_jupyter.core.container_traces import Traces
@@ -106,11 +107,20 @@ class Containers:
 
     # ---- creating ------------------------------------------------------------------------
 
-    def claim(self, person: Person, blueprint: Blueprint, limits: models.LimitValues) -> Claim:
+    def claim(
+        self,
+        person: Person,
+        blueprint: Blueprint,
+        limits: models.LimitValues,
+        *,
+        until: datetime | None = None,
+        turn: Turn | None = None,
+    ) -> Claim:
         """Reserve the name, the place among the person's containers, and the slots.
 
-        Raises `Conflict`, `LimitReached` or `NoFreeSlot`, and `InvalidInput` or `NotFound` for a
-        folder that cannot be used; nothing is held then.
+        `until` and `turn` as for `Allocator.claim`. Raises `Conflict`, `LimitReached` or
+        `NoFreeSlot`, and `InvalidInput` or `NotFound` for a folder that cannot be used; nothing is
+        held then.
         """
         for place, is_workspace in blueprint.folders():
             place.check(person, workspace=is_workspace)
@@ -128,7 +138,14 @@ class Containers:
             inventory = self._driver.inventory(fresh=True)
             foreign = self.busy_elsewhere(present, inventory.slots)
         return self._allocator.claim(
-            person, blueprint.name, request, limits, foreign, blueprint.document()
+            person,
+            blueprint.name,
+            request,
+            limits,
+            foreign,
+            blueprint.document(),
+            until=until,
+            turn=turn,
         )
 
     def release(self, claim: Claim) -> None:

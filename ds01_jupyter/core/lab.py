@@ -18,6 +18,7 @@ from ds01_jupyter.core.admins import require_admin
 from ds01_jupyter.core.allocator import Allocator
 from ds01_jupyter.core.architecture import SAY_IT, DriverFacts, choose_architecture
 from ds01_jupyter.core.availability import docker_availability, driver_availability
+from ds01_jupyter.core.clock import Clock, SystemClock
 from ds01_jupyter.core.container_plan import Source, blueprint, check_words
 from ds01_jupyter.core.containers import Containers
 from ds01_jupyter.core.docker_engine import DockerEngine
@@ -38,21 +39,28 @@ from ds01_jupyter.core.identity import Directory, Person
 from ds01_jupyter.core.images import Images
 from ds01_jupyter.core.ledger import Ledger
 from ds01_jupyter.core.ledger_rebuild import survey
+from ds01_jupyter.core.lifecycle.use_cases import LifecycleUseCases
 from ds01_jupyter.core.limits_check import check_text
 from ds01_jupyter.core.mig import MigLayouts
 from ds01_jupyter.core.operation_events import EventStream
 from ds01_jupyter.core.operations import Operations, Progress
+from ds01_jupyter.core.people import PeopleLimits, slots_back_by
 from ds01_jupyter.core.reconciler import Reconciler
+from ds01_jupyter.core.reservations.use_cases import ReservationUseCases
 from ds01_jupyter.core.settings import Settings
+from ds01_jupyter.core.waiting.use_cases import WaitingUseCases
 
 
-class Lab:
+class Lab(LifecycleUseCases, ReservationUseCases, WaitingUseCases):
     """All use cases over one engine, one driver and one ledger."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        """`clock` tells what the time is; another one than the machine's is for tests."""
         self.settings = settings or Settings()
         self.host = platform.node()
+        self._clock = clock or SystemClock()
         self._admin = AdminFiles(self.settings)
+        self._people = PeopleLimits(self._admin.limits)
         self._engine = DockerEngine(self.settings.docker_host)
         self._driver = NvmlDriver(self.settings.nvml_library)
         self._ledger = Ledger(
@@ -246,10 +254,11 @@ class Lab:
     ) -> models.Operation:
         """Claim name and slots now, then make and start the container."""
         check_words(person, request)
-        limits = self._admin.limits().for_person(person)
+        over_time = self._admin.limits().person_limits(person)
+        limits, until = over_time.values, slots_back_by(over_time, self._clock.now().wall)
         checked = blueprint(person, request, self._source(person, request), self.settings)
         try:
-            claim = self._containers.claim(person, checked, limits)
+            claim = self._containers.claim(person, checked, limits, until=until)
         except CoreError:
             # Who is refused a slot looks next at who has it.
             self._board.sampler.expire()

@@ -6,6 +6,11 @@ a transaction of its own. A step only ever adds, so that a server that has the f
 
 from __future__ import annotations
 
+from ds01_jupyter.core.ledger_sharing import SHARING
+from ds01_jupyter.core.lifecycle.tables import LIFECYCLE
+from ds01_jupyter.core.reservations.tables import RESERVATIONS
+from ds01_jupyter.core.waiting.tables import WAITING
+
 CORDONS = """
 CREATE TABLE cordons (
     id              INTEGER PRIMARY KEY,
@@ -52,7 +57,14 @@ BEGIN SELECT RAISE(ABORT, 'Docker was not yet asked who has what'); END;
 """A row here says that the ledger began while Docker did not answer: containers of an earlier one
 may be running, so nothing is given away before it has been compared with Docker."""
 
-MIGRATIONS: tuple[tuple[int, str], ...] = ((2, CORDONS), (3, UNCOMPARED))
+MIGRATIONS: tuple[tuple[int, str], ...] = (
+    (2, CORDONS),
+    (3, UNCOMPARED),
+    (4, SHARING),
+    (5, LIFECYCLE),
+    (6, RESERVATIONS),
+    (7, WAITING),
+)
 """Number of the version that a step makes, and its statements. Numbers run on from 2; a step that
 has been released never changes."""
 

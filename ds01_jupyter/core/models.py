@@ -26,6 +26,20 @@ from ds01_jupyter.core.gpu_documents import GpuSeries as GpuSeries
 from ds01_jupyter.core.gpu_documents import GpuSnapshot as GpuSnapshot
 from ds01_jupyter.core.gpu_documents import LeaseView as LeaseView
 from ds01_jupyter.core.gpu_documents import Slot as Slot
+from ds01_jupyter.core.lifecycle.documents import ContainerLife as ContainerLife
+from ds01_jupyter.core.lifecycle.documents import Deadline as Deadline
+from ds01_jupyter.core.lifecycle.documents import KeepAliveRequest as KeepAliveRequest
+from ds01_jupyter.core.lifecycle.documents import Notice as Notice
+from ds01_jupyter.core.reservations.documents import Reservation as Reservation
+from ds01_jupyter.core.reservations.documents import ReservationConflict as ReservationConflict
+from ds01_jupyter.core.reservations.documents import ReservationRequest as ReservationRequest
+from ds01_jupyter.core.waiting.documents import Alternative as Alternative
+from ds01_jupyter.core.waiting.documents import Estimate as Estimate
+from ds01_jupyter.core.waiting.documents import Explanation as Explanation
+from ds01_jupyter.core.waiting.documents import LimitUse as LimitUse
+from ds01_jupyter.core.waiting.documents import Obstacle as Obstacle
+from ds01_jupyter.core.waiting.documents import QueueEntry as QueueEntry
+from ds01_jupyter.core.waiting.documents import Standing as Standing
 
 # ---- requests ------------------------------------------------------------------------------
 
@@ -304,6 +318,8 @@ class Container(Document):
     made_by: Literal["ds01", "aime", "docker"]
     limits: ContainerLimits | None = None
     """Only in the view of one container."""
+    life: ContainerLife | None = None
+    """Its time, and what will happen to it by itself; None for containers that are not ours."""
 
 
 class Logs(Document):

@@ -1,0 +1,1 @@
+"""Slots that are promised to somebody from a start to an end."""
