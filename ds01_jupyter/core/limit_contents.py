@@ -20,13 +20,21 @@ from ds01_jupyter.core.limit_people import (
     listed_members,
     quoted_name,
 )
+from ds01_jupyter.core.limit_sharing import Declaration, read_shared_gpus
 from ds01_jupyter.core.wording import nearest
 from ds01_jupyter.core.yaml_file import Mistakes, Node
 
 NO_GROUP = "default"
 """Group of people whom no group has, where the file names no `default_group`."""
 
-SECTIONS = ("defaults", "default_group", "groups", "user_overrides", "exemptions")
+SECTIONS = (
+    "defaults",
+    "default_group",
+    "groups",
+    "user_overrides",
+    "exemptions",
+    "shared_gpus",
+)
 GROUP_KEYS = ("members", "members_file", "unix_group")
 MAX_COMBINATIONS = 100_000
 _GROUP_NAME = re.compile(r"[a-z0-9_-]{1,60}")
@@ -55,6 +63,8 @@ class Contents:
     """The members of all groups; the section of an entry is `groups.NAME`."""
     overridden: Roster
     exemptions: tuple[Exemption, ...]
+    shared_gpus: tuple[Declaration, ...] = ()
+    """Whole GPUs that several containers may use at a time."""
 
     def levels(self, group: str, override: Level | None) -> list[Level]:
         """The levels that meet in somebody of a group, furthest first."""
@@ -103,6 +113,11 @@ def read_contents(
         exemptions = tuple(
             read_exemptions(sections.get("exemptions", Node([], 1, (), root.file)), mistakes)
         )
+    shared: tuple[Declaration, ...] = ()
+    with mistakes.gathered():
+        shared = tuple(
+            read_shared_gpus(sections.get("shared_gpus", Node([], 1, (), root.file)), mistakes)
+        )
     if len(members) + len(overridden) + len(exemptions) > MAX_PEOPLE:
         # Everybody is looked up; and no lab is as large.
         mistakes.add(root.mistake(f"there are more than {MAX_PEOPLE} people in this file"))
@@ -116,6 +131,7 @@ def read_contents(
         members=Roster(tuple(members), accounts),
         overridden=Roster(tuple(overridden), accounts),
         exemptions=exemptions,
+        shared_gpus=shared,
     )
     _check(contents, mistakes)
     return contents

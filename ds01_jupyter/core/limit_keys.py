@@ -37,12 +37,19 @@ DEFAULTS: Mapping[str, Value] = {
     "max_runtime": None,
     "gpu_hold_after_stop": timedelta(hours=24),
     "container_hold_after_stop": None,
+    "created_timeout": timedelta(minutes=30),
 }
 """What an absent key means, with three that follow another key: `memory_swap` is `memory`;
 `shm_size` is never more than `memory`; and where `max_gpu_equivalents` is given and
 `max_mig_instances` nowhere, only the former counts."""
 
-DURATIONS = ("idle_timeout", "max_runtime", "gpu_hold_after_stop", "container_hold_after_stop")
+DURATIONS = (
+    "idle_timeout",
+    "max_runtime",
+    "gpu_hold_after_stop",
+    "container_hold_after_stop",
+    "created_timeout",
+)
 
 ALIASES: Mapping[str, str] = {
     "cpus": "max_cpus",
@@ -52,6 +59,7 @@ ALIASES: Mapping[str, str] = {
     "max_gpu_slots_per_container": "max_slots_per_container",
     "max_gpus_per_container": "max_slots_per_container",
     "max_mig_per_container": "max_slots_per_container",
+    "created_container_timeout": "created_timeout",
 }
 """Older names. Those that once counted "GPUs" count slots: never laxer than what they said."""
 
@@ -115,9 +123,9 @@ def _keys() -> dict[str, LimitKey]:
     )
     keys = {key.name: key for key in canonical}
     keys |= {alias: keys[name] for alias, name in ALIASES.items()}
-    for name in DURATIONS:
+    for name, key in [(name, key) for name, key in keys.items() if key.name in DURATIONS]:
         for unit, seconds in SECONDS.items():
-            keys[f"{name}_{unit}"] = LimitKey(name, read.number_of(seconds))
+            keys[f"{name}_{unit}"] = LimitKey(key.name, read.number_of(seconds))
     return keys
 
 

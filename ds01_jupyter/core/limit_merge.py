@@ -33,6 +33,7 @@ class PersonLimits:
     max_runtime: timedelta | None
     gpu_hold_after_stop: timedelta | None
     container_hold_after_stop: timedelta | None
+    created_timeout: timedelta | None = None
     exemptions: tuple[Exemption, ...] = ()
 
     def at(self, moment: datetime) -> PersonLimits:
@@ -93,6 +94,7 @@ class Merge:
             max_runtime=self._get("max_runtime", timedelta),
             gpu_hold_after_stop=self._get("gpu_hold_after_stop", timedelta),
             container_hold_after_stop=self._get("container_hold_after_stop", timedelta),
+            created_timeout=self._get("created_timeout", timedelta),
             exemptions=exemptions,
         )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
 from ds01_jupyter.core.gpu.quota import exact, in_words
+from ds01_jupyter.core.gpu.sharing import SharedGpu, divided
+from ds01_jupyter.core.gpu.slots import GpuInfo
 from ds01_jupyter.core.identity import unix_group_exists
 from ds01_jupyter.core.limit_contents import GROUP_KEYS, Contents
 from ds01_jupyter.core.limit_keys import DEFAULTS, Level
@@ -36,6 +38,21 @@ class Hardware:
     slots: int | None = None
     whole: int | None = None
     smallest: float | None = None
+    cards: tuple[GpuInfo, ...] | None = None
+    """The GPUs themselves, undivided."""
+
+    def sharing(self, declared: Sequence[SharedGpu]) -> Hardware:
+        """The same with the slots that there are when these GPUs are shared."""
+        if self.cards is None or not declared:
+            return self
+        given = [gpu for gpu in divided(self.cards, declared) if gpu.problem is None]
+        slots = [slot for gpu in given for slot in gpu.slots]
+        return replace(
+            self,
+            slots=len(slots),
+            whole=sum(slot.kind == "gpu" for slot in slots),
+            smallest=min((slot.share for slot in slots), default=None),
+        )
 
     def unknown(self) -> str:
         """What cannot be told, in words; empty where everything can."""
@@ -45,6 +62,7 @@ class Hardware:
 
 def warnings(contents: Contents, hardware: Hardware) -> Iterator[LimitsFinding]:
     """All warnings about a file, in no order."""
+    hardware = hardware.sharing([declared for declared, _ in contents.shared_gpus])
     levels = [contents.defaults, *(group.level for group in contents.groups.values())]
     for level in [*levels, *contents.overrides.values()]:
         yield from _odd_values(level, hardware)
@@ -52,6 +70,7 @@ def warnings(contents: Contents, hardware: Hardware) -> Iterator[LimitsFinding]:
     yield from _groups(contents)
     yield from _people(contents)
     yield from _exemptions(contents)
+    yield from _sharing(contents, hardware)
 
 
 def _at(node: Node, message: str, hint: str = "") -> LimitsFinding:
@@ -81,14 +100,19 @@ def _odd_values(level: Level, hardware: Hardware) -> Iterator[LimitsFinding]:
                 yield _at(node, message)
 
 
+def _gigabytes(size: int) -> str:
+    """The memory of a machine, which is no round number; never more than there is."""
+    return f"{size * 10 // 1024**3 / 10:g}g"
+
+
 def _more_than_there_is(key: str, value: Value, hardware: Hardware) -> str | None:
     """A quota that the machine cannot fill: it limits nothing."""
     if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     there, words = {
         "max_cpus": (hardware.cpus, f"{hardware.cpus} CPUs"),
-        "memory": (hardware.memory, f"{format_size(hardware.memory or 0)} of memory"),
-        "shm_size": (hardware.memory, f"{format_size(hardware.memory or 0)} of memory"),
+        "memory": (hardware.memory, f"{_gigabytes(hardware.memory or 0)} of memory"),
+        "shm_size": (hardware.memory, f"{_gigabytes(hardware.memory or 0)} of memory"),
         "max_mig_instances": (hardware.slots, f"{hardware.slots} GPU slots now"),
         "max_slots_per_container": (hardware.slots, f"{hardware.slots} GPU slots now"),
         "max_gpu_equivalents": (hardware.gpus, f"{hardware.gpus} GPUs"),
@@ -196,6 +220,30 @@ def _exemptions(contents: Contents) -> Iterator[LimitsFinding]:
     for exemption in contents.exemptions:
         if not exemption.holds(now):
             yield _of(exemption.entry, "This exemption is over; it can be taken out.")
+
+
+# ---- shared GPUs -----------------------------------------------------------------------------
+
+
+def _sharing(contents: Contents, hardware: Hardware) -> Iterator[LimitsFinding]:
+    """Declarations against the GPUs that there are."""
+    if hardware.cards is None:
+        return
+    meant: dict[int, Node] = {}
+    for declared, node in contents.shared_gpus:
+        card = next((it for it in hardware.cards if declared.names(it.index, it.uuid)), None)
+        if card is None:
+            yield _at(node, f"This machine has no GPU {declared.gpu} (now), so nothing is shared.")
+            continue
+        if card.mig:
+            yield _at(
+                node,
+                f"GPU {card.index} is in MIG mode and cannot be shared: its instances are given.",
+                "Switch MIG off on it, or take the entry out.",
+            )
+        other = meant.setdefault(card.index, node)
+        if other is not node:
+            yield _at(node, f"GPU {card.index} is declared in line {other.line} too, which counts.")
 
 
 def _absent(roster: Roster, entries: Iterable[Entry]) -> list[Entry]:

@@ -166,7 +166,7 @@ def test_b39_what_ships_explains_every_key_with_its_default() -> None:
         assert re.search(entry, comments, re.MULTILINE | re.DOTALL), key
 
 
-def test_what_is_refused_is_no_key_and_is_explained() -> None:
+def test_f17_what_is_refused_is_no_key_and_is_explained() -> None:
     assert not set(UNSUPPORTED) & set(KEYS)
     for sentence in UNSUPPORTED.values():
         assert len(sentence) > 20

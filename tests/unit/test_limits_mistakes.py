@@ -252,7 +252,7 @@ def test_unknown_keys_get_the_nearest(tmp_path: Path) -> None:
         assert refusal(tmp_path, text).hint == f"Did you mean {near!r}?"
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_b20_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(ConfigurationError, match="cannot be read"):
             LimitsFile.load(path)

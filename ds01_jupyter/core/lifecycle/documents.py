@@ -67,3 +67,22 @@ class Notice(Document):
     hint: str = ""
     at: datetime | None = None
     """When it will happen, or happened."""
+
+
+class TimeLimits(Document):
+    """A person's time limits in seconds; None is without limit."""
+
+    idle_timeout: float | None
+    """A container that does nothing is stopped after it."""
+    max_runtime: float | None
+    """A container is stopped when all its runs together have lasted so long."""
+    gpu_hold_after_stop: float | None
+    """A stopped container keeps its GPU slots so long."""
+    container_hold_after_stop: float | None
+    """A stopped container is removed after it; its workspace stays."""
+    created_timeout: float | None
+    """A container that was never started is removed after it."""
+    exempt_until: dict[str, datetime | None] = Field(default_factory=dict)
+    """The limits that an exemption lifts now, and until when (None: for good)."""
+    keep_alive: float | None = None
+    """How long a person can put an idle stop off at a time."""
