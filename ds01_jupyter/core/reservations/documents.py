@@ -54,6 +54,8 @@ class Reservation(Document):
     reason: str
     by: str
     created: datetime
+    notice_hours: float = 24.0
+    """How long before the start nobody else is given what it needs any more."""
     state: Literal["upcoming", "active", "over", "cancelled"]
     slots: list[str] = Field(default_factory=list)
     """Names of slots such as `0:1`."""
