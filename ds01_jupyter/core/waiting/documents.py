@@ -9,6 +9,8 @@ from pydantic import Field
 
 from ds01_jupyter.core.document import Document
 
+Outcome = Literal["now", "later", "never"]
+
 
 class Estimate(Document):
     """When something can be had. `at` None: nobody can say, and `because` tells why.
@@ -95,7 +97,7 @@ class Explanation(Document):
 
     gpu: str
     gpus: int
-    outcome: Literal["now", "later", "never"]
+    outcome: Outcome
     """`never`: no waiting helps (a limit, or no such slot), something must change first."""
     code: str
     """Code of the refusal, such as `limit_reached`; `ok` when it can be had now."""
