@@ -9,7 +9,7 @@ import sys
 
 from benchmarks.measure import Figure, table
 
-ALL = ("containers", "loading", "snapshot", "placement", "ledger")
+ALL = ("containers", "loading", "snapshot", "placement", "ledger", "calls", "images")
 
 
 def rig() -> None:

@@ -1,8 +1,17 @@
-"""The ledger under load: claims against the bare transactions beneath them, and calls a create.
+"""The ledger under load: allocations and releases against bare SQLite, and who gets how many.
 
-A claim and its release are four transactions (claim, activate, hold, release), as in a container's
-life. The floor is the same number of `BEGIN IMMEDIATE ... COMMIT` with the same durability on a
-file beside it, each writing one row: what SQLite and the disk cost without anything of ours.
+Two units of work are measured. An *allocation and release* is a claim and its release: two
+transactions. A *life* is what a container does: claim, activate, hold, release: four transactions.
+Every transaction is durable by itself: write-ahead log, `synchronous = FULL`, `BEGIN IMMEDIATE`.
+
+The floor is a transaction of the same durability on a file beside it that writes one short row into
+a table without an index, and nothing else: what SQLite and the disk cost without anything of ours.
+A unit is compared with as many of these as it has transactions. All processes run the floor and the
+units in turn, a second each, so that a machine that gets slower slows all of them.
+
+Bare SQLite is fast with many processes because it is unfair: who has the lock takes it again,
+while the others sleep for up to 0.1 s. The *fair floor* is the same transaction, with the processes
+taking turns as ours do (`ledger_turns`).
 """
 
 from __future__ import annotations
@@ -12,11 +21,9 @@ import os
 import sqlite3
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import docker
 
 from benchmarks.measure import Figure, median
 from ds01_jupyter.core.allocator import Allocator
@@ -26,15 +33,16 @@ from ds01_jupyter.core.gpu.request import GpuRequest
 from ds01_jupyter.core.gpu.slots import GpuReading, Inventory
 from ds01_jupyter.core.identity import Person
 from ds01_jupyter.core.ledger import Ledger
+from ds01_jupyter.core.ledger_turns import Turns
 from ds01_jupyter.core.models import LimitValues
 from tests.rig.nvml import Machine, build
 from tests.rig.paths import REPOSITORY, RigPaths
 
-SECONDS = 4.0
-ROUNDS = 3
+SECONDS = float(os.environ.get("DS01_BENCH_SECONDS", "1.0"))
+ROUNDS = 7
 PROCESSES = (1, 8, 32)
-TRANSACTIONS = 4
-PRESENT = (0, 10, 40)
+PHASES = {"floor": 1, "fair floor": 1, "allocation and release": 2, "life": 4}
+"""What is run in turn, and how many transactions it has."""
 
 LIMITS = LimitValues(
     group="bench",
@@ -51,7 +59,7 @@ LIMITS = LimitValues(
 
 
 class Still(NvmlDriver):
-    """Looks at the GPUs once: the walk is the driver's cost, and counted in calls below."""
+    """Looks at the GPUs once: the walk is the driver's cost, and counted in `calls`."""
 
     def __init__(self, library: str) -> None:
         super().__init__(library)
@@ -64,243 +72,169 @@ class Still(NvmlDriver):
         return self._still[1]
 
 
-# ---- transactions --------------------------------------------------------------------------------
+class Worker:
+    """One process of the many: its connections, and what it does in each phase."""
+
+    def __init__(self, library: str, folder: Path, number: int) -> None:
+        self._person = Person(f"p{number}", 70_000 + number, 70_000 + number, Path("/"))
+        self._request = GpuRequest.parse("any", 1)
+        self._driver = Still(library)
+        self._ledgers = [Ledger(folder / f"{name}.sqlite") for name in ("claims", "lives")]
+        self._claims, self._lives = (
+            Allocator(ledger, self._driver, "bench") for ledger in self._ledgers
+        )
+        self._bare = [bare(folder / f"{name}.sqlite") for name in ("floor", "fair")]
+        self._turns = Turns(folder / "fair.sqlite")
+        self._done = 0
+        for ledger in self._ledgers:
+            ledger.containers()
+
+    def phases(self) -> dict[str, Callable[[], None]]:
+        """What to do once, by the name of the phase; each raises `NoFreeSlot` at most."""
+        return {
+            "floor": self._floor,
+            "fair floor": self._fair_floor,
+            "allocation and release": self._claim,
+            "life": self._life,
+        }
+
+    def close(self) -> None:
+        for opened in (*self._ledgers, *self._bare, self._driver, self._turns):
+            opened.close()
+
+    def _floor(self) -> None:
+        connection = self._bare[0]
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO floor (text) VALUES (?)", (self._name(),))
+        connection.execute("COMMIT")
+
+    def _fair_floor(self) -> None:
+        connection = self._bare[1]
+        self._turns.begin(connection, writes=True, busy_seconds=15.0)
+        connection.execute("INSERT INTO floor (text) VALUES (?)", (self._name(),))
+        connection.execute("COMMIT")
+        self._turns.ended()
+
+    def _claim(self) -> None:
+        claim = self._claims.claim(self._person, self._name(), self._request, LIMITS, {}, {})
+        self._claims.release(claim.claim_id)
+
+    def _life(self) -> None:
+        claim = self._lives.claim(self._person, self._name(), self._request, LIMITS, {}, {})
+        self._lives.activate(claim.claim_id, f"{self._person.uid}-{self._done}")
+        self._lives.hold(claim.claim_id)
+        self._lives.release(claim.claim_id)
+
+    def _name(self) -> str:
+        self._done += 1
+        return f"c{self._done}"
 
 
-def _ours(library: str, path: str, number: int, barrier: Any, out: Any) -> None:
-    ledger, driver = Ledger(Path(path)), Still(library)
-    allocator = Allocator(ledger, driver, "bench")
-    person = Person(f"p{number}", 70_000 + number, 70_000 + number, Path("/"))
-    request = GpuRequest.parse("any", 1)
-    ledger.containers()
-    done = refused = 0
-    barrier.wait()
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < SECONDS:
-        try:
-            claim = allocator.claim(person, f"c{done}", request, LIMITS, {}, {})
-        except NoFreeSlot:
-            refused += 1
-            continue
-        allocator.activate(claim.claim_id, f"{number}-{done}")
-        allocator.hold(claim.claim_id)
-        allocator.release(claim.claim_id)
-        done += 1
-    out.put((done, refused, time.perf_counter() - begin))
-    ledger.close()
-    driver.close()
+def bare(path: Path) -> sqlite3.Connection:
+    """A connection as the ledger's, to a file with one table."""
+    connection = sqlite3.connect(path, timeout=15, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE IF NOT EXISTS floor (id INTEGER PRIMARY KEY, text TEXT)")
+    return connection
 
 
-def _floor(library: str, path: str, number: int, barrier: Any, out: Any) -> None:
-    with closing(sqlite3.connect(path, timeout=15, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        done = 0
-        barrier.wait()
-        begin = time.perf_counter()
-        while time.perf_counter() - begin < SECONDS:
-            for _ in range(TRANSACTIONS):
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("INSERT INTO floor (text) VALUES (?)", (f"{number} {done}",))
-                connection.execute("COMMIT")
-            done += 1
-        out.put((done, 0, time.perf_counter() - begin))
+def _work(library: str, folder: str, number: int, barrier: Any, out: Any) -> None:
+    """In a process of its own: all phases in turn, again and again, all processes together."""
+    worker = Worker(library, Path(folder), number)
+    answers = []
+    for _ in range(ROUNDS):
+        for name, do in worker.phases().items():
+            barrier.wait()
+            done, begin = 0, time.perf_counter()
+            while (seconds := time.perf_counter() - begin) < SECONDS:
+                try:
+                    do()
+                except NoFreeSlot:
+                    continue
+                done += 1
+            answers.append((name, done, seconds))
+    out.put(answers)
+    worker.close()
 
 
-def _same_statements(library: Path, folder: Path) -> Figure:
-    """One process: our lives against SQLite alone replaying the statements of one of them."""
-    ledger, driver = Ledger(folder / "traced.sqlite"), Still(str(library))
-    allocator, request = Allocator(ledger, driver, "bench"), GpuRequest.parse("any", 1)
-    person = Person("p", 70_000, 70_000, Path("/"))
-
-    def life(name: str) -> str:
-        claim = allocator.claim(person, name, request, LIMITS, {}, {})
-        allocator.activate(claim.claim_id, f"id-{name}")
-        allocator.hold(claim.claim_id)
-        allocator.release(claim.claim_id)
-        return claim.claim_id
-
-    life("warm")
-    (connection,) = ledger._database._idle
-    seen: list[str] = []
-    connection.set_trace_callback(seen.append)
-    claim_id = life("name-0")
-    connection.set_trace_callback(None)
-    # What a trigger does is traced as its statement once more.
-    script = [one for number, one in enumerate(seen) if not number or one != seen[number - 1]]
-    samples: tuple[list[float], list[float]] = ([], [])
-    for turn in range(1, 601):
-        begin = time.perf_counter()
-        life(f"name-{turn}")
-        middle = time.perf_counter()
-        for statement in script:
-            own = statement.replace(claim_id, f"{turn:032x}").replace("name-0", f"bare-{turn}")
-            connection.execute(own).fetchall()
-        samples[0].append(middle - begin)
-        samples[1].append(time.perf_counter() - middle)
-    ledger.close()
-    driver.close()
-    ours, bare = median(samples[0]), median(samples[1])
-    note = f"{ours * 1000:.2f} ms against {bare * 1000:.2f} ms, {len(script)} statements"
-    return Figure("claim to release / its own statements bare", ours / bare, 2, "x", note)
-
-
-def _at_once(target: Any, library: Path, path: Path, count: int) -> list[tuple[int, int, float]]:
+def _measure(library: Path, folder: Path, count: int) -> dict[str, list[list[tuple[int, float]]]]:
+    """For each phase and round what each process has done, in how many seconds."""
+    folder.mkdir()
+    for name in ("floor", "fair"):
+        bare(folder / f"{name}.sqlite").close()
     context = multiprocessing.get_context("forkserver")
     barrier, out = context.Barrier(count), context.Queue()
     workers = [
-        context.Process(target=target, args=(str(library), str(path), number, barrier, out))
+        context.Process(target=_work, args=(str(library), str(folder), number, barrier, out))
         for number in range(count)
     ]
     for worker in workers:
         worker.start()
-    answers = [out.get(timeout=120) for _ in workers]
+    answers = [out.get(timeout=600) for _ in workers]
     for worker in workers:
         worker.join()
     out.close()
-    return answers
+    found: dict[str, list[list[tuple[int, float]]]] = {name: [] for name in PHASES}
+    for turn in zip(*answers, strict=True):
+        found[turn[0][0]].append([(done, seconds) for _, done, seconds in turn])
+    return found
 
 
-def _rate(answers: list[tuple[int, int, float]]) -> float:
-    return sum(done for done, _, _ in answers) / max(seconds for _, _, seconds in answers)
-
-
-def _compare(library: Path, folder: Path, count: int) -> list[Figure]:
-    ratios, rates, floors, fair, fair_floor = [], [], [], [], []
-    for turn in range(ROUNDS):
-        bare = folder / f"floor-{count}-{turn}.sqlite"
-        with closing(sqlite3.connect(bare)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("CREATE TABLE floor (id INTEGER PRIMARY KEY, text TEXT)")
-        floor = _at_once(_floor, library, bare, count)
-        ours = _at_once(_ours, library, folder / f"ours-{count}-{turn}.sqlite", count)
-        rates.append(_rate(ours))
-        floors.append(_rate(floor))
-        ratios.append(rates[-1] / floors[-1])
-        for kept, answers in ((fair, ours), (fair_floor, floor)):
-            counts = [done for done, _, _ in answers]
-            kept.append(min(counts) / max(counts))
-    middle = ROUNDS // 2
-    note = (
-        f"{sorted(rates)[middle]:.0f} containers' lives a second against "
-        f"{sorted(floors)[middle]:.0f}, {TRANSACTIONS} commits each"
-    )
-    processes = f"{count} process" + ("es" if count > 1 else "")
-    figures = [
-        Figure(
-            f"bare SQLite / claim to release, {processes}", 1 / sorted(ratios)[middle], 2, "x", note
-        )
+def _rates(rounds: list[list[tuple[int, float]]]) -> list[float]:
+    return [
+        sum(done for done, _ in turn) / max(seconds for _, seconds in turn) for turn in rounds[1:]
     ]
-    if count > 1:
+
+
+def _shares(rounds: list[list[tuple[int, float]]]) -> tuple[float, float]:
+    """What the idlest and the busiest process did, 1 being an equal share."""
+    totals = [sum(done for done, _ in each) for each in zip(*rounds[1:], strict=True)]
+    equal = sum(totals) / len(totals)
+    return min(totals) / equal, max(totals) / equal
+
+
+def _figures(library: Path, folder: Path, count: int) -> list[Figure]:
+    measured = _measure(library, folder, count)
+    rates = {name: _rates(rounds) for name, rounds in measured.items()}
+    shares = {name: _shares(rounds) for name, rounds in measured.items()}
+    processes = f"{count} process" + ("es" if count > 1 else "")
+    figures = []
+    for name in ("allocation and release", "life"):
+        commits = PHASES[name]
+        ratios = [
+            floor / (ours * commits)
+            for floor, ours in zip(rates["floor"], rates[name], strict=True)
+        ]
+        fair = [
+            floor / (ours * commits)
+            for floor, ours in zip(rates["fair floor"], rates[name], strict=True)
+        ]
+        note = (
+            f"{median(rates[name]):.0f} a second, {commits} commits each, against "
+            f"{median(rates['floor']) / commits:.0f}"
+        )
+        if count > 1:
+            note += f" (fair floor: {median(fair):.3g} x)"
+        target = 2 if name == "allocation and release" else None
         figures.append(
-            Figure(
-                f"busiest / idlest of {processes}",
-                1 / max(sorted(fair)[middle], 1e-9),
-                None,
-                "x",
-                f"bare SQLite: {1 / max(sorted(fair_floor)[middle], 1e-9):.3g} x",
+            Figure(f"{name} / bare SQLite, {processes}", median(ratios), target, "x", note)
+        )
+    if count > 1:
+        least, most = shares["allocation and release"]
+        note = f"share of the idlest {least:.2f} and of the busiest {most:.2f}; bare SQLite: " + (
+            "{:.2g} and {:.2g}, taking turns: {:.2f} and {:.2f}".format(
+                *shares["floor"], *shares["fair floor"]
             )
         )
-    return figures
-
-
-# ---- calls ---------------------------------------------------------------------------------------
-
-
-def _calls(docker_host: str, library: Path, folder: Path) -> list[Figure]:
-    """Docker and NVML calls of a second create in a server, with containers of ours present."""
-    import ctypes
-
-    import requests
-
-    from ds01_jupyter.core.lab import Lab
-    from ds01_jupyter.core.models import ContainerRequest
-    from ds01_jupyter.core.settings import Settings
-
-    nvml = ctypes.CDLL(str(library)).fakenvml_calls
-    nvml.restype = ctypes.c_ulong
-    sent = 0
-    send = requests.Session.send
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        nonlocal sent
-        sent += 1
-        return send(*arguments, **options)
-
-    (folder / "limits.yaml").write_text(
-        "defaults: {max_containers_per_user: null, max_mig_instances: null, memory: 32m}\n"
-        "groups: {bench: {members: []}}\ndefault_group: bench\n"
-    )
-    person = Person("root", 0, 0, folder)
-    lab = Lab(
-        Settings(
-            docker_host=docker_host,
-            nvml_library=str(library),
-            ledger=folder / "calls.sqlite",
-            limits=folder / "limits.yaml",
-            architecture="CUDA_ADA",
-            reconcile_seconds=0.0,
-        )
-    )
-    prefix = f"bench{os.getpid()}"
-    made: list[str] = []
-
-    def create(name: str, gpu: str, start: bool) -> None:
-        request = ContainerRequest.model_validate(
-            {
-                "name": name,
-                "framework": {"framework": "Pytorch", "version": "2.5.1"},
-                "gpu": gpu,
-                "start": start,
-            }
-        )
-        operation = lab.create_container(person, request)
-        for _ in lab.operation_events(person, operation.id):
-            pass
-        ended = lab.operation(person, operation.id)
-        if ended.state != "succeeded":
-            raise RuntimeError(str(ended.error))
-
-    figures = []
-    counts: dict[int, tuple[int, int]] = {}
-    requests.Session.send = counted  # type: ignore[method-assign]
-    try:
-        for present in PRESENT:
-            while len(made) < present:
-                name = f"{prefix}-{len(made)}"
-                create(name, "none", start=False)
-                made.append(name)
-            create(f"{prefix}-warm", "1g.5gb", start=True)
-            lab.stop_container(person, f"{prefix}-warm")
-            lab.remove_container(person, f"{prefix}-warm")
-            before = (sent, int(nvml()))
-            create(f"{prefix}-x", "1g.5gb", start=True)
-            counts[present] = (sent - before[0], int(nvml()) - before[1])
-            lab.stop_container(person, f"{prefix}-x")
-            lab.remove_container(person, f"{prefix}-x")
-    finally:
-        requests.Session.send = send  # type: ignore[method-assign]
-        client = docker.DockerClient(base_url=docker_host)
-        for one in client.api.containers(all=True, filters={"name": prefix}):
-            client.api.remove_container(one["Id"], force=True)
-        for image in client.api.images():
-            for tag in image["RepoTags"] or []:
-                if f":{prefix}-" in tag:
-                    client.api.remove_image(tag, force=True)
-        client.close()
-        lab.close()
-    for index, what in enumerate(("Docker", "NVML")):
-        first = counts[PRESENT[0]][index]
-        note = ", ".join(f"{counts[n][index]} with {n}" for n in PRESENT) + " containers present"
-        worst = max(counts[n][index] for n in PRESENT) / first
         figures.append(
-            Figure(f"{what} calls of a create, most / with none", worst, 1.05, "x", note)
+            Figure(f"busiest / idlest of {processes}", most / max(least, 1e-9), 2, "x", note)
         )
     return figures
 
 
 def figures() -> list[Figure]:
-    """Rates and fairness with 1, 8 and 32 processes; calls with 0, 10 and 40 containers."""
+    """Rates and fairness with 1, 8 and 32 processes."""
     found: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="ds01-bench-", dir=REPOSITORY / ".rig") as name:
         folder = Path(name)
@@ -310,11 +244,8 @@ def figures() -> list[Figure]:
         old = os.environ.get("FAKENVML_STATE")
         os.environ["FAKENVML_STATE"] = str(machine.path)
         try:
-            found.append(_same_statements(library, folder))
             for count in PROCESSES:
-                found += _compare(library, folder, count)
-            machine.write_preset("lab", tag=f"{os.getpid():08x}")
-            found += _calls(os.environ["DOCKER_HOST"], library, folder)
+                found += _figures(library, folder / str(count), count)
         finally:
             if old is not None:
                 os.environ["FAKENVML_STATE"] = old
@@ -322,8 +253,6 @@ def figures() -> list[Figure]:
 
 
 if __name__ == "__main__":
-    from benchmarks.__main__ import rig
     from benchmarks.measure import table
 
-    rig()
     print(table(figures()))

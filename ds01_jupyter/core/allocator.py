@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,12 +30,14 @@ from ds01_jupyter.core.allocator_refusals import (
     slots_per_container,
 )
 from ds01_jupyter.core.crash_points import reached
+from ds01_jupyter.core.demand import Demand
 from ds01_jupyter.core.errors import Conflict, NoFreeSlot, NotFound
 from ds01_jupyter.core.fences import Asking, Fence, through
 from ds01_jupyter.core.gpu.health import GpuHealth
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
-from ds01_jupyter.core.gpu.placement import GpuOccupancy, choose
+from ds01_jupyter.core.gpu.placement import choose, shared_occupancy
 from ds01_jupyter.core.gpu.request import GpuRequest
+from ds01_jupyter.core.gpu.sharing import in_force, present, user_of
 from ds01_jupyter.core.gpu.slots import GpuReading, SlotInfo
 from ds01_jupyter.core.identity import Person
 from ds01_jupyter.core.ledger import ContainerRow, LeaseRow, Ledger
@@ -80,6 +82,7 @@ class Allocator:
         free slots for others; each is asked in turn."""
         self._health = health
         self._fences = tuple(fences)
+        self._demand = Demand(ledger, host)
         self._ledger = ledger
         self._driver = driver
         self._host = host
@@ -111,19 +114,31 @@ class Allocator:
             with self._ledger.reading() as connection:
                 before = stamp(connection, self._host)
             slots: Sequence[SlotInfo] = ()
-            memory: Mapping[str, float] = {}
             if request.kind != "none":
                 inventory = self._driver.inventory(fresh=True)
                 slots = inventory.slots
                 if self._health is not None:
                     self._health.look(inventory.gpus, inventory.driver_version)
-                memory = _memory_percent(self._driver.snapshot())
-            claim = self._claim(
-                person, name, asking, foreign, document, slots, memory, before, turn
-            )
+                asking = replace(
+                    asking,
+                    memory=self._memory_in_use(slots),
+                    demand=self._demand.mix(slot.profile for slot in slots),
+                )
+            try:
+                claim = self._claim(person, name, asking, foreign, document, slots, before, turn)
+            except NoFreeSlot:
+                if turn is None:  # who waits in the queue asks again and again
+                    self._demand.refused(person.uid, request, slots)
+                raise
             if claim is not None:
                 return claim
         raise repartitioning()
+
+    def _memory_in_use(self, slots: Sequence[SlotInfo]) -> Mapping[str, float]:
+        """Memory in use in per cent, by UUID, of the GPUs that are not in MIG mode; one that does
+        not tell is left out. Without any the driver is not asked."""
+        uuids = {slot.gpu_uuid for slot in slots if slot.kind != "mig"}
+        return _memory_percent(self._driver.snapshot(), uuids) if uuids else {}
 
     def _claim(
         self,
@@ -133,7 +148,6 @@ class Allocator:
         foreign: Mapping[str, str],
         document: Mapping[str, Any],
         slots: Sequence[SlotInfo],
-        memory: Mapping[str, float],
         before: Stamp,
         turn: Turn | None,
     ) -> Claim | None:
@@ -149,20 +163,19 @@ class Allocator:
             if tables.container_by_name(connection, wanted) is not None:
                 raise name_taken(name)
             leases = tables.live_leases(connection, host=self._host)
+            slots = in_force(slots, leases)
             mine = tables.containers(connection, person.uid)
             owned = tables.live_leases(connection, uid=person.uid)
-            _check_limits(limits, request, mine, owned)
+            check_limits(limits, request, mine, owned)
             quota = Quota(limits, owned)
             quota.check(request, slots)
             cordoned: Cordoned = ledger_cordons.cordoned(connection, self._host)
-            given = [slot for slot in slots if slot.gpu_uuid not in cordoned]
+            given = [s for s in slots if s.gpu_uuid not in cordoned] if cordoned else slots
             try:
-                chosen = self._choose(connection, asking, given, leases, foreign, memory, quota)
+                chosen = self._choose(connection, asking, given, leases, foreign, quota)
             except (NoFreeSlot, NotFound) as refusal:
                 raise with_cordons(refusal, request, slots, cordoned) from refusal
-            tables.insert_container(connection, claim_id, wanted, name, person, document)
-            row = tables.container(connection, claim_id)
-            assert row is not None
+            row = tables.insert_container(connection, claim_id, wanted, name, person, document)
             tables.insert_leases(connection, row, chosen, priority=limits.priority, host=self._host)
             if turn is not None:
                 turn.taken(connection, claim_id)
@@ -211,7 +224,6 @@ class Allocator:
         or `Conflict`: a lease was released meanwhile, its slot is not there any more or is another
         one under the same UUID, or somebody uses it without a lease.
         """
-        here = {slot.uuid: slot for slot in slots}
         with self._ledger.writing() as connection:
             row = tables.container(connection, claim_id)
             if row is None:
@@ -223,7 +235,7 @@ class Allocator:
             cordoned = ledger_cordons.cordoned(connection, self._host)
             for lease in tables.leases_of(connection, claim_id):
                 refuse_resume(lease, cordoned)
-                _check_resumable(lease, here.get(lease.slot_uuid), foreign)
+                _check_resumable(lease, present(lease.info, slots), foreign)
             if tables.move_leases(connection, claim_id, "active"):
                 _history(connection, row, row.owner, "resume")
             reached("resume.written")
@@ -252,7 +264,6 @@ class Allocator:
         slots: Sequence[SlotInfo],
         leases: Sequence[LeaseRow],
         foreign: Mapping[str, str],
-        memory: Mapping[str, float],
         quota: Quota,
     ) -> tuple[SlotInfo, ...]:
         request, priority = asking.request, asking.limits.priority
@@ -260,19 +271,16 @@ class Allocator:
             return ()
         free = free_slots(slots, leases, foreign)
         fenced = through(self._fences, connection, asking, slots, free)
-        occupancy = {
-            gpu: GpuOccupancy(
-                tuple(lease.priority for lease in leases if lease.gpu_uuid == gpu),
-                memory.get(gpu, 0.0),
-            )
-            for gpu in {slot.gpu_uuid for slot in slots}
-        }
+        occupancy = shared_occupancy(leases, asking.memory)
+
+        def best(candidates: Sequence[SlotInfo]) -> tuple[SlotInfo, ...]:
+            return choose(candidates, request, priority, occupancy, asking.demand, free=free)
 
         def pick(candidates: Sequence[SlotInfo]) -> tuple[SlotInfo, ...]:
             may_have = quota.admitted(candidates)
-            chosen = choose(may_have, request, priority, occupancy)
+            chosen = best(may_have)
             if not quota.holds(chosen):
-                chosen = choose(quota.smallest(may_have, request), request, priority, occupancy)
+                chosen = best(quota.smallest(may_have, request))
             return chosen if quota.holds(chosen) else ()
 
         gladly = [slot for slot in fenced.allowed if slot.uuid not in fenced.reluctant]
@@ -283,7 +291,7 @@ class Allocator:
             raise no_such_slot(request, slots)
         if pick(free):
             raise kept_for_others(request, free, fenced.allowed, fenced.kept)
-        if choose(free, request, priority, occupancy):
+        if best(free):
             raise quota.refusal(request, free)
         raise none_free(request, slots, free, leases, foreign)
 
@@ -291,29 +299,38 @@ class Allocator:
 def free_slots(
     slots: Sequence[SlotInfo], leases: Sequence[LeaseRow], foreign: Collection[str]
 ) -> list[SlotInfo]:
-    """The slots that can be given now.
+    """The slots that can be given now, of those `in_force`.
 
-    Neither leased nor used without a lease; nor a whole GPU of which an instance is leased, nor
-    an instance of a GPU that is leased whole (it was partitioned under a lease).
+    Neither leased nor used without a lease (`foreign`: UUIDs of slots); nor of a GPU that is
+    leased in another way: as a whole, by its instances, by shares (it was divided anew under a
+    lease).
     """
+    used = dict.fromkeys(foreign, "")
     leased = {lease.slot_uuid for lease in leases}
-    touched = {lease.gpu_uuid for lease in leases}
-    whole = {lease.gpu_uuid for lease in leases if lease.info.kind == "gpu"}
+    on_gpu: dict[str, list[SlotInfo]] = {}
+    for lease in leases:
+        on_gpu.setdefault(lease.gpu_uuid, []).append(lease.info)
     return [
         slot
         for slot in slots
         if slot.uuid not in leased
-        and slot.uuid not in foreign
-        and slot.gpu_uuid not in (touched if slot.kind == "gpu" else whole)
+        and (not used or user_of(slot, used) is None)
+        and (slot.gpu_uuid not in on_gpu or not _barred(slot, on_gpu[slot.gpu_uuid]))
     ]
 
 
-def _check_limits(
+def _barred(slot: SlotInfo, leased: Sequence[SlotInfo]) -> bool:
+    return any(other.bars(slot) for other in leased)
+
+
+def check_limits(
     limits: LimitValues,
     request: GpuRequest,
     mine: Sequence[ContainerRow],
     owned: Sequence[LeaseRow],
 ) -> None:
+    """Refuse what the person's numbers do not allow: `mine` are the containers, `owned` the live
+    leases. Raises `LimitReached`."""
     most = limits.max_slots_per_container
     if most is not None and request.count > most:
         raise slots_per_container(most, request.count)
@@ -342,22 +359,23 @@ def _check_resumable(lease: LeaseRow, slot: SlotInfo | None, foreign: Mapping[st
             hint=again,
             **details,
         )
-    if lease.slot_uuid in foreign:
+    user = user_of(lease.info, foreign)
+    if user is not None:
         raise Conflict(
-            f"The GPU slot {lease.slot} of {lease.name} is in use by the container "
-            f"{foreign[lease.slot_uuid]}, which was started around ds01.",
+            f"The GPU slot {lease.slot} of {lease.name} is in use by the container {user}, which "
+            "was started around ds01.",
             hint="Ask its owner to stop it, or remove your container and create it again.",
-            used_by=foreign[lease.slot_uuid],
+            used_by=user,
             **details,
         )
 
 
-def _memory_percent(reading: GpuReading) -> dict[str, float]:
-    """Memory in use on each physical GPU in per cent; a GPU that does not tell is left out."""
+def _memory_percent(reading: GpuReading, uuids: Collection[str]) -> dict[str, float]:
+    """Memory in use on some physical GPUs in per cent; a GPU that does not tell is left out."""
     percent = {}
     for gpu in reading.gpus:
         total, used = gpu.info.memory_total, gpu.memory_used
-        if total and used is not None:
+        if gpu.info.uuid in uuids and total and used is not None:
             percent[gpu.info.uuid] = 100 * used / total
     return percent
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from ds01_jupyter.core.allocator_refusals import beyond_quota, equivalents_limit, no_whole_gpu
 from ds01_jupyter.core.errors import NoFreeSlot
+from ds01_jupyter.core.gpu.placement import excludes
 from ds01_jupyter.core.gpu.quota import equivalents, exact
 from ds01_jupyter.core.gpu.request import GpuRequest
 from ds01_jupyter.core.gpu.slots import SlotInfo
@@ -25,13 +26,14 @@ class Quota:
         most = limits.max_gpu_equivalents
         self._limit = None if most is None else exact(most)
         self._left: Fraction | None = None if self._limit is None else self._limit - self._used
+        self._everything = self._whole and self._left is None
 
     def check(self, request: GpuRequest, slots: Sequence[SlotInfo]) -> None:
         """Refuse what this person could not have even if all `slots` of the machine were free.
 
         Raises `LimitReached`.
         """
-        if request.kind == "none":
+        if request.kind == "none" or self._everything:
             return
         matching = [slot for slot in slots if request.matches(slot)]
         allowed = [slot for slot in matching if self._allows(slot)]
@@ -45,6 +47,8 @@ class Quota:
 
     def admitted(self, slots: Sequence[SlotInfo]) -> list[SlotInfo]:
         """Those of some slots that this person may have, each for itself."""
+        if self._everything:
+            return list(slots)
         return [slot for slot in slots if self._allows(slot) and self.holds((slot,))]
 
     def holds(self, chosen: Sequence[SlotInfo]) -> bool:
@@ -52,10 +56,15 @@ class Quota:
         return self._left is None or equivalents(chosen) <= self._left
 
     def smallest(self, slots: Sequence[SlotInfo], request: GpuRequest) -> list[SlotInfo]:
-        """As many of the slots as are asked for, the smallest ones: if they are not within what is
-        left, no others are."""
-        matching = [slot for slot in slots if request.matches(slot)]
-        return sorted(matching, key=lambda slot: exact(slot.share))[: request.count]
+        """As many of the slots as are asked for, the smallest ones that go together: if they are
+        not within what is left, no others are."""
+        chosen: list[SlotInfo] = []
+        for slot in sorted(slots, key=lambda slot: exact(slot.share)):
+            if len(chosen) == request.count:
+                break
+            if request.matches(slot) and not any(excludes(other, slot) for other in chosen):
+                chosen.append(slot)
+        return chosen
 
     def refusal(self, request: GpuRequest, free: Sequence[SlotInfo]) -> NoFreeSlot:
         """The refusal where slots are free, and this person may have none of them."""

@@ -11,7 +11,8 @@ from typing import Any
 from ds01_jupyter.core.errors import Conflict, CoreError, LimitReached, NoFreeSlot, NotFound
 from ds01_jupyter.core.gpu.quota import in_words
 from ds01_jupyter.core.gpu.request import GpuRequest
-from ds01_jupyter.core.gpu.slots import WHOLE, SlotInfo
+from ds01_jupyter.core.gpu.sharing import user_of
+from ds01_jupyter.core.gpu.slots import SHARED, WHOLE, SlotInfo
 from ds01_jupyter.core.ledger import ContainerRow, LeaseRow
 
 CPU_ONLY = 'gpu="none" (CPU only)'
@@ -110,7 +111,7 @@ def no_whole_gpu(
     request: GpuRequest, slots: Sequence[SlotInfo], owned: Sequence[LeaseRow]
 ) -> LimitReached:
     """Whole GPUs are not for this person, and nothing else would do."""
-    parts = _profiles([slot for slot in slots if slot.kind == "mig"])
+    parts = _profiles([slot for slot in slots if slot.kind != "gpu"])
     instead = f"Ask for a part of one ({_in_words(parts)} here)" if parts else "Ask your admin"
     whole = [lease for lease in owned if lease.info.kind == "gpu"]
     return LimitReached(
@@ -155,17 +156,40 @@ def no_such_slot(request: GpuRequest, slots: Sequence[SlotInfo]) -> CoreError:
             busy=0,
         )
     if request.kind == "slot":
-        inside = [slot.slot for slot in slots if slot.slot.startswith(f"{request.value}:")]
-        shown = inside or [slot.slot for slot in slots]
-        why = " (that GPU is partitioned)" if inside else ""
+        parts = (f"{request.value}:", f"{request.value}/")
+        inside = [slot for slot in slots if slot.slot.startswith(parts)]
+        shown = [slot.slot for slot in inside or slots]
+        how = "shared" if inside and inside[0].kind == "share" else "partitioned"
+        why = f" (that GPU is {how})" if inside else ""
         return NotFound(
             f"There is no slot {request.value} on this machine{why}.",
             hint=f"There are {_listed(shown)}.",
             **details,
         )
+    if request.kind == "memory":
+        return _too_little_memory(request, slots, details)
+    if request.value == SHARED:
+        message = "No GPU of this machine is shared."
+    else:
+        message = f"This machine has no slot of the kind {request.value or 'whole GPU'}."
+    return NotFound(message, hint=f"It has {_in_words(profiles)}.", **details)
+
+
+def _too_little_memory(
+    request: GpuRequest, slots: Sequence[SlotInfo], details: Mapping[str, Any]
+) -> NotFound:
+    """No slot has so much memory for itself; what is not known is not enough."""
+    known = [slot for slot in slots if slot.memory_total is not None]
+    largest = max(known, key=lambda slot: slot.memory_total or 0, default=None)
+    has = "no slot tells how much it has"
+    if largest is not None:
+        has = f"the largest slot has {_gib(largest.memory_total or 0)} ({largest.profile})"
+    hint = f"It has {_in_words(_profiles(slots))}."
+    if any(slot.kind == "share" for slot in slots):
+        hint += " A share of a GPU has no memory of its own, so it does not count."
     return NotFound(
-        f"This machine has no slot of the kind {request.value or 'whole GPU'}.",
-        hint=f"It has {_in_words(profiles)}.",
+        f"This machine has no {str(request)[2:] if request.count == 1 else request}: {has}.",
+        hint=hint,
         **details,
     )
 
@@ -201,6 +225,8 @@ def none_free(
         message = f"The slot {request.value} is in use by {who}."
     elif fitting:
         message = f"Only {fitting} of the {request.count} slots that you asked for are free."
+    elif request.kind == "any":
+        message = "No GPU slot is free now."
     else:
         message = f"{str(request)[0].upper()}{str(request)[1:]} is not free now."
     if profiles:
@@ -241,11 +267,9 @@ def _user_of(
 ) -> str:
     wanted = next(slot for slot in slots if request.matches(slot))
     for lease in leases:
-        same_gpu = lease.gpu_uuid == wanted.gpu_uuid
-        barred = same_gpu and "gpu" in (lease.info.kind, wanted.kind)
-        if lease.slot_uuid == wanted.uuid or barred:
+        if lease.info.bars(wanted):
             return f"{lease.owner} ({lease.name})"
-    return foreign.get(wanted.uuid, "somebody else")
+    return user_of(wanted, foreign) or "somebody else"
 
 
 def _profiles(slots: Sequence[SlotInfo]) -> list[dict[str, Any]]:
@@ -259,13 +283,18 @@ def _profiles(slots: Sequence[SlotInfo]) -> list[dict[str, Any]]:
 
 
 def _in_words(profiles: Sequence[Mapping[str, Any]]) -> str:
+    names = {WHOLE: "whole GPU", SHARED: "share"}
     words = [
-        _number(item["count"], "whole GPU")
-        if item["profile"] == WHOLE
+        _number(item["count"], names[item["profile"]])
+        if item["profile"] in names
         else f"{item['count']} x {item['profile']}"
         for item in profiles
     ]
     return ", ".join(words)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.4g} GiB"
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

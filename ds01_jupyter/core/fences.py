@@ -20,6 +20,8 @@ class Asking:
 
     `until` is when the slots are free again at the latest, by the person's time limits; None:
     nobody can say. `entry` is the number of the queue entry that asks, None for who asks directly.
+    `memory` (in use in per cent, by UUID of GPUs without MIG) and `demand` (a weight for each
+    profile) are what `placement` chooses by, besides the leases.
     """
 
     uid: int
@@ -28,6 +30,8 @@ class Asking:
     limits: LimitValues
     until: datetime | None = None
     entry: int | None = None
+    memory: Mapping[str, float] = field(default_factory=dict)
+    demand: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

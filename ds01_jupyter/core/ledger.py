@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from ds01_jupyter.core.ledger_rows import (
     process_of,
 )
 from ds01_jupyter.core.models import ErrorDocument, Operation
-from ds01_jupyter.core.processes import is_alive, process_identity
+from ds01_jupyter.core.processes import ProcessIdentity, process_identity
 
 __all__ = ["ContainerRow", "HistoryRow", "ImageRow", "LeaseRow", "Ledger"]
 
@@ -70,17 +70,17 @@ class Ledger:
         """Let go of the file; a later call opens it again."""
         self._database.close()
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """One transaction for looking, deciding and writing (with `ledger_tables`)."""
-        with self._database.write() as connection:
-            yield connection
+        return self._database.write()
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """One consistent view."""
-        with self._database.read() as connection:
-            yield connection
+        return self._database.read()
+
+    def is_alive(self, process: ProcessIdentity) -> bool:
+        """Whether a process that wrote to this ledger lives, in whatever container it runs."""
+        return self._database.is_alive(process)
 
     def compare(self) -> None:
         """Take in what there was before a ledger that began while Docker did not answer.
@@ -225,7 +225,7 @@ class Ledger:
             operation = Operation.model_validate_json(row["document"])
         except ValidationError as error:
             raise damaged(f"operation {row['id']}", error) from error
-        if operation.state not in UNFINISHED or is_alive(process_of(row)):
+        if operation.state not in UNFINISHED or self.is_alive(process_of(row)):
             return operation
         ended = operation.model_copy(
             update={

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from ds01_jupyter.core.ledger_migrations import MIGRATIONS
@@ -86,6 +86,27 @@ def _statements(script: str) -> Iterator[str]:
         if statement.strip(" \n;") and sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def open_beside(path: Path) -> int:
+    """A descriptor (for reading) of a file beside the ledger, which is made empty where there is
+    none; for everybody who may use the ledger."""
+    # Made aside with its final mode: there is no moment in which others cannot open it.
+    while True:
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            pass
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            set_mode(descriptor, path.parent)
+            with suppress(FileExistsError):
+                os.link(aside, path)
+        finally:
+            os.close(descriptor)
+            aside.unlink(missing_ok=True)
 
 
 def set_mode(descriptor: int, directory: Path) -> None:

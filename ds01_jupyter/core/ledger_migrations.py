@@ -6,7 +6,10 @@ a transaction of its own. A step only ever adds, so that a server that has the f
 
 from __future__ import annotations
 
+from ds01_jupyter.core.build_queue_table import BUILD_QUEUE
+from ds01_jupyter.core.image_builds.tables import IMAGE_BUILDS
 from ds01_jupyter.core.ledger_sharing import SHARING
+from ds01_jupyter.core.ledger_speed import SPEED
 from ds01_jupyter.core.lifecycle.tables import LIFECYCLE
 from ds01_jupyter.core.reservations.tables import RESERVATIONS
 from ds01_jupyter.core.waiting.tables import WAITING
@@ -64,6 +67,9 @@ MIGRATIONS: tuple[tuple[int, str], ...] = (
     (5, LIFECYCLE),
     (6, RESERVATIONS),
     (7, WAITING),
+    (8, SPEED),
+    (9, IMAGE_BUILDS),
+    (10, BUILD_QUEUE),
 )
 """Number of the version that a step makes, and its statements. Numbers run on from 2; a step that
 has been released never changes."""

@@ -7,6 +7,7 @@ not agree holds its slot all the same, for nobody: it is shown, and the slot is 
 
 from __future__ import annotations
 
+import logging
 import pwd
 import re
 import secrets
@@ -19,25 +20,30 @@ from typing import Any
 
 from ds01_jupyter.core import ledger_tables as tables
 from ds01_jupyter.core.engine import ContainerDetails, ContainerSummary, Engine
-from ds01_jupyter.core.errors import NotFound
+from ds01_jupyter.core.errors import ConfigurationError, NotFound
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
+from ds01_jupyter.core.gpu.sharing import LEAST, MOST, share
 from ds01_jupyter.core.gpu.slots import SlotInfo
 from ds01_jupyter.core.identity import Person
 from ds01_jupyter.core.labels import CLAIM, LEDGER, NONE, PREFIX, SLOTS
 from ds01_jupyter.core.ledger_recovery import Write
 from ds01_jupyter.core.names import split_full_name
+from ds01_jupyter.core.people import LimitsOf
 from ds01_jupyter.core.processes import boot_seconds
-from ds01_jupyter.core.reconcile import RUNNING
+from ds01_jupyter.core.reconcile import ENGINE, RUNNING
 
 UNKNOWN_UID = -2
 """Owner of what nobody can be shown to own: no account has it, so it counts against no limit."""
 UNKNOWN = "unknown"
 ACTOR = "reconciler"
 PRIORITY = 0
-"""Of rebuilt leases: the limits of the day are not known any more."""
+"""Of a rebuilt lease whose owner's limits are not known (any more)."""
+
+log = logging.getLogger(__name__)
 
 _CLAIM = re.compile(r"[0-9a-f]{32}")
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9A-Za-z/-]+")
+_SHARE = re.compile(r"(\d{1,3})/(\d{1,2})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -58,11 +64,18 @@ class Found:
         return self.summary.state in RUNNING
 
 
-def survey(engine: Engine, driver: NvmlDriver, host: str, mark: str | None = None) -> Write:
+def survey(
+    engine: Engine,
+    driver: NvmlDriver,
+    host: str,
+    mark: str | None = None,
+    limits_of: LimitsOf | None = None,
+) -> Write:
     """Ask Docker which containers ds01 made, and the driver which slots those are.
 
     With a `mark` only those that were made in the ledger that has it: another one's containers
-    are not this one's to take up.
+    are not this one's to take up. `limits_of` gives rebuilt leases the priority that their owners
+    have today.
 
     One list, one inspect for each container with our label, and one walk over the GPUs if any of
     them has one. Raises `EngineUnavailable` and `DriverUnavailable`.
@@ -79,14 +92,34 @@ def survey(engine: Engine, driver: NvmlDriver, host: str, mark: str | None = Non
     if any(details.devices for _, details in found):
         slots = {slot.uuid: slot for slot in driver.inventory(fresh=True).slots}
     holders = [holder for summary, details in found if (holder := _holder(summary, details, slots))]
-    # Of two that name the same slot, one was started around us. The one that can be shown to be
-    # ours counts first, then the one that runs, then the older.
+    here = engine.identity().document()
+    holders = [replace(one, document={**one.document, ENGINE: here}) for one in holders]
+    # Of two that name the same slot, one was started around us. The one that runs counts first,
+    # then the one that can be shown to be ours, then the older.
     holders.sort(key=lambda one: (not one.running, one.person is None, one.summary.created))
 
+    priorities = _priorities(holders, limits_of)
+
     def write(connection: sqlite3.Connection, facts: Mapping[str, Any]) -> None:
-        _write(connection, host, holders, facts)
+        _write(connection, host, holders, priorities, facts)
 
     return write
+
+
+def _priorities(holders: Sequence[Found], limits_of: LimitsOf | None) -> Mapping[int, int]:
+    """The priority of each owner by uid. A limits file with a mistake in it is no reason to be
+    without a ledger: then none is known."""
+    if limits_of is None:
+        return {}
+    found: dict[int, int] = {}
+    try:
+        for uid in {one.person.uid for one in holders if one.person is not None}:
+            limits = limits_of(uid)
+            if limits is not None:
+                found[uid] = limits.values.priority
+    except ConfigurationError as error:
+        log.warning("ds01: rebuilt leases have the priority %d: %s", PRIORITY, error.message)
+    return found
 
 
 def _holder(
@@ -99,10 +132,11 @@ def _holder(
         return None
     labels = summary.labels
     names = tuple((labels.get(SLOTS) or "").split())
-    given = tuple(
-        slots.get(device) or _unseen(device, names[index] if index < len(names) else "?")
+    by_device = {  # Docker can be told the same one twice
+        device: _slot(device, names[index] if index < len(names) else "?", slots)
         for index, device in enumerate(devices)
-    )
+    }
+    given = tuple(by_device.values())
     parts = split_full_name(summary.full_name)
     ours = (
         parts is not None
@@ -117,6 +151,17 @@ def _holder(
     name, uid = parts
     person = Person(_account_name(uid, labels), uid, uid, Path("/"))
     return Found(summary, labels[CLAIM], name, person, given, _document(labels))
+
+
+def _slot(device: str, name: str, slots: Mapping[str, SlotInfo]) -> SlotInfo:
+    """What a container was given: of a GPU that is or was shared, only its label tells whether it
+    has a share or the whole. Where the share is not declared any more it counts as the largest
+    that there can be."""
+    part = _SHARE.fullmatch(name)
+    if part and device.startswith("GPU-") and 0 < int(part[2]) <= MOST:
+        gpu, number = int(part[1]), int(part[2])
+        return slots.get(f"{device}#{number}") or share(gpu, device, number, LEAST)
+    return slots.get(device) or _unseen(device, name)
 
 
 def _unseen(uuid: str, name: str) -> SlotInfo:
@@ -169,7 +214,11 @@ def _document(labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _write(
-    connection: sqlite3.Connection, host: str, holders: Sequence[Found], facts: Mapping[str, Any]
+    connection: sqlite3.Connection,
+    host: str,
+    holders: Sequence[Found],
+    priorities: Mapping[int, int],
+    facts: Mapping[str, Any],
 ) -> None:
     kept: list[str] = []
     conflicts: list[str] = []
@@ -181,7 +230,7 @@ def _write(
         if one.claim in claims:
             one = replace(one, claim=secrets.token_hex(16))
         claims.add(one.claim)
-        _insert(connection, host, one)
+        _insert(connection, host, one, priorities)
         kept.append(one.summary.full_name)
     if facts["reason"] == "lost" and not holders:
         return  # nothing was lost: this machine begins
@@ -191,16 +240,12 @@ def _write(
 
 def _taken(connection: sqlite3.Connection, host: str, slots: Sequence[SlotInfo]) -> bool:
     leases = tables.live_leases(connection, host=host)
-    uuids = {lease.slot_uuid for lease in leases}
-    touched = {lease.gpu_uuid for lease in leases}
-    whole = {lease.gpu_uuid for lease in leases if lease.info.kind == "gpu"}
-    return any(
-        slot.uuid in uuids or slot.gpu_uuid in (touched if slot.kind == "gpu" else whole)
-        for slot in slots
-    )
+    return any(lease.info.bars(slot) for slot in slots for lease in leases)
 
 
-def _insert(connection: sqlite3.Connection, host: str, one: Found) -> None:
+def _insert(
+    connection: sqlite3.Connection, host: str, one: Found, priorities: Mapping[int, int]
+) -> None:
     person = one.person or Person(UNKNOWN, UNKNOWN_UID, UNKNOWN_UID, Path("/"))
     summary = one.summary
     document = {**one.document, "rebuilt": True}
@@ -213,7 +258,9 @@ def _insert(connection: sqlite3.Connection, host: str, one: Found) -> None:
     )
     row = tables.container(connection, one.claim)
     assert row is not None
-    tables.insert_leases(connection, row, one.slots, priority=PRIORITY, host=host)
+    tables.insert_leases(
+        connection, row, one.slots, priority=priorities.get(person.uid, PRIORITY), host=host
+    )
     tables.set_present(connection, one.claim, summary.id)
     tables.move_leases(connection, one.claim, "active" if one.running else "held")
     tables.insert_history(

@@ -23,8 +23,10 @@ from typing import Any
 from ds01_jupyter.core import ledger_tables as tables
 from ds01_jupyter.core.crash_points import reached
 from ds01_jupyter.core.errors import CoreError, LedgerUnavailable
-from ds01_jupyter.core.ledger_creation import set_mode
+from ds01_jupyter.core.ledger_creation import open_beside
 from ds01_jupyter.core.ledger_rows import history_row, image_row
+from ds01_jupyter.core.reservations.tables import promise_row
+from ds01_jupyter.core.waiting.tables import entry_row
 
 WAIT_SECONDS = 90.0
 """How long one process waits while another builds the ledger anew (Docker may be slow)."""
@@ -168,7 +170,7 @@ class Recovery:
 
     @contextmanager
     def _flock(self, kind: int) -> Iterator[None]:
-        descriptor = self._open_lock()
+        descriptor = open_beside(self._lock_file)
         try:
             deadline = time.monotonic() + self._wait
             while True:
@@ -187,24 +189,6 @@ class Recovery:
             yield
         finally:
             os.close(descriptor)
-
-    def _open_lock(self) -> int:
-        # Made aside with its final mode: there is no moment in which others cannot open it.
-        while True:
-            try:
-                return os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                pass
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            aside = self._lock_file.with_name(f".{self._lock_file.name}.{secrets.token_hex(6)}")
-            descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                set_mode(descriptor, self.path.parent)
-                with suppress(FileExistsError):
-                    os.link(aside, self._lock_file)
-            finally:
-                os.close(descriptor)
-                aside.unlink(missing_ok=True)
 
 
 def _leave_uncompared(connection: sqlite3.Connection) -> None:
@@ -254,6 +238,8 @@ def _copy_rows(source: sqlite3.Connection, target: sqlite3.Connection, table: st
     readable: dict[str, Callable[[sqlite3.Row], object]] = {
         "images": image_row,
         "history": history_row,
+        "reservations": promise_row,
+        "waiting": entry_row,
     }
     taken = 0
     try:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from ds01_jupyter.core.errors import LedgerDamaged
@@ -123,35 +124,31 @@ def container_row(row: sqlite3.Row) -> ContainerRow:
     )
 
 
+LEASE_COLUMNS = (
+    *("id", "claim_id", "full_name", "name", "uid", "owner", "priority", "host", "slot"),
+    *("slot_uuid", "kind", "profile", "gpu_index", "gpu_uuid", "memory_total", "share"),
+    *("mig_index", "gi", "ci", "state", "created", "since", "boot_id", "boot_seconds"),
+)
+"""The columns of `leases` in the order in which `lease_of` takes them."""
+
+
 def lease_row(row: sqlite3.Row) -> LeaseRow:
-    """A row of `leases`."""
+    """A row of `leases`, with whatever other columns."""
+    return lease_of(tuple(row[column] for column in LEASE_COLUMNS))
+
+
+@lru_cache(maxsize=1024)
+def lease_of(values: tuple[Any, ...]) -> LeaseRow:
+    """A lease of its `LEASE_COLUMNS`.
+
+    Every claim looks at all live leases while everybody else waits, and most of them are as they
+    were a moment ago: the same values are the same (immutable) lease, so they are read once.
+    """
+    number, claim_id, full_name, name, uid, owner, priority, host, *slot = values[:-5]
+    state, created, since, boot_id, boot_seconds = values[-5:]
     return LeaseRow(
-        id=row["id"],
-        claim_id=row["claim_id"],
-        full_name=row["full_name"],
-        name=row["name"],
-        uid=row["uid"],
-        owner=row["owner"],
-        priority=row["priority"],
-        host=row["host"],
-        info=SlotInfo(
-            slot=row["slot"],
-            uuid=row["slot_uuid"],
-            kind=row["kind"],
-            profile=row["profile"],
-            gpu_index=row["gpu_index"],
-            gpu_uuid=row["gpu_uuid"],
-            memory_total=row["memory_total"],
-            share=row["share"],
-            mig_index=row["mig_index"],
-            gi=row["gi"],
-            ci=row["ci"],
-        ),
-        state=row["state"],
-        created=_time(row["created"]),
-        since=_time(row["since"]),
-        boot_id=row["boot_id"],
-        boot_seconds=row["boot_seconds"],
+        *(number, claim_id, full_name, name, uid, owner, priority, host, SlotInfo(*slot)),
+        *(state, _time(created), _time(since), boot_id, boot_seconds),
     )
 
 

@@ -14,7 +14,13 @@ from typing import Any, Literal
 
 from ds01_jupyter.core.gpu.slots import SlotInfo
 from ds01_jupyter.core.identity import Person
-from ds01_jupyter.core.ledger_rows import ContainerRow, LeaseRow, container_row, lease_row
+from ds01_jupyter.core.ledger_rows import (
+    LEASE_COLUMNS,
+    ContainerRow,
+    LeaseRow,
+    container_row,
+    lease_of,
+)
 from ds01_jupyter.core.processes import boot_id, boot_seconds, process_identity
 
 LIVE = "state <> 'released'"
@@ -59,27 +65,23 @@ def insert_container(
     name: str,
     person: Person,
     document: Mapping[str, Any],
-) -> None:
-    """Write a pending container, created by this process."""
+) -> ContainerRow:
+    """Write a pending container, created by this process; returns it as it is written."""
     me = process_identity()
+    created, seconds, text = now(), boot_seconds(), json.dumps(dict(document))
     connection.execute(
         "INSERT INTO containers (claim_id, full_name, name, uid, owner, state, pid, start_ticks,"
         " boot_id, pid_namespace, created, boot_seconds, document)"
         " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)",
         (
-            claim_id,
-            full_name,
-            name,
-            person.uid,
-            person.name,
-            me.pid,
-            me.start_ticks,
-            me.boot_id,
-            me.namespace,
-            now(),
-            boot_seconds(),
-            json.dumps(dict(document)),
+            *(claim_id, full_name, name, person.uid, person.name),
+            *(me.pid, me.start_ticks, me.boot_id, me.namespace),
+            *(created, seconds, text),
         ),
+    )
+    return ContainerRow(
+        *(claim_id, full_name, name, person.uid, person.name, None, "pending", me),
+        *(datetime.fromisoformat(created), seconds, json.loads(text)),
     )
 
 
@@ -103,19 +105,35 @@ def live_leases(
     connection: sqlite3.Connection, *, host: str | None = None, uid: int | None = None
 ) -> list[LeaseRow]:
     """Leases that are not released, in the order they were made."""
-    where, values = LIVE, []
-    for column, value in (("host", host), ("uid", uid)):
+    # By the container, which every live lease has: no index leads from a person to live leases,
+    # and without one this would look at all leases that ever were.
+    where, values = "", []
+    for column, value in (("leases.host", host), ("containers.uid", uid)):
         if value is not None:
             where += f" AND {column} = ?"
             values.append(value)
-    rows = connection.execute(f"SELECT * FROM leases WHERE {where} ORDER BY id", values)  # noqa: S608
-    return [lease_row(row) for row in rows]
+    if uid is None and host is not None:
+        return _leases(connection, f"{_LEASES} WHERE {LIVE}{where} ORDER BY id", values)
+    return _leases(connection, f"{_LIVE_OF_CONTAINERS}{where} ORDER BY id", values)
 
 
 def leases_of(connection: sqlite3.Connection, claim_id: str) -> list[LeaseRow]:
     """All leases of a claim, released ones too."""
-    rows = connection.execute("SELECT * FROM leases WHERE claim_id = ? ORDER BY id", (claim_id,))
-    return [lease_row(row) for row in rows]
+    return _leases(connection, f"{_LEASES} WHERE claim_id = ? ORDER BY id", [claim_id])
+
+
+_COLUMNS = ", ".join(f"leases.{column}" for column in LEASE_COLUMNS)
+_LEASES = f"SELECT {_COLUMNS} FROM leases"  # noqa: S608
+_LIVE_OF_CONTAINERS = (
+    f"SELECT {_COLUMNS} FROM containers CROSS JOIN leases"  # noqa: S608
+    " ON leases.live_claim = containers.claim_id WHERE TRUE"
+)
+
+
+def _leases(connection: sqlite3.Connection, query: str, values: list[Any]) -> list[LeaseRow]:
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    return [lease_of(values) for values in cursor.execute(query, values)]
 
 
 def insert_leases(

@@ -15,6 +15,7 @@ from ds01_jupyter.core import models
 from ds01_jupyter.core.errors import Forbidden, LedgerUnavailable, NoFreeSlot
 from ds01_jupyter.core.lab import Lab
 from tests.engine.conftest import Desk
+from tests.engine.keeping import Accounts
 from tests.rig.fixtures import RigEngine
 from tests.rig.nvml import Machine
 
@@ -89,6 +90,27 @@ def test_everything_is_as_it_was(desk: Desk, what: Callable[[Path], None]) -> No
     assert desk.leased() == {}
 
 
+def test_rebuilt_leases_have_the_priority_that_their_owner_has_now(
+    desk: Desk, accounts: Accounts
+) -> None:
+    def priorities() -> list[int]:
+        return [lease.priority for lease in desk.lab._ledger.live_leases()]
+
+    accounts[desk.person.uid] = desk.person
+    desk.create("mine")
+    assert priorities() == [10]
+    limits = desk.settings.limits
+    for text, expected in (
+        (limits.read_text().replace("priority: 10", "priority: 30"), [30]),
+        ("defaults: {priority: high}", [0]),  # a mistake in it does not keep the ledger away
+    ):
+        limits.write_text(text)
+        desk.lab.close()
+        lose(desk.settings.ledger)
+        desk.lab = Lab(desk.settings)
+        assert priorities() == expected
+
+
 def test_b1_a_stopped_containers_slot_is_not_given_again(
     make_desk: Callable[..., Desk],
 ) -> None:
@@ -137,7 +159,7 @@ def forged(desk: Desk, rig_engine: RigEngine) -> Iterator[docker.models.containe
         made.remove(force=True)
 
 
-def test_a_label_is_no_proof_of_ownership(
+def test_b9_a_label_is_no_proof_of_ownership(
     desk: Desk, forged: docker.models.containers.Container
 ) -> None:
     desk.lab.close()

@@ -48,11 +48,12 @@ def test_a_claim_writes_a_pending_container_and_its_leases(desk: Desk) -> None:
 
 def test_slots_are_given_once_until_none_is_left(desk: Desk) -> None:
     given = [desk.slots(f"box{number}")[0] for number in range(13)]
-    assert len(set(given)) == 13
-    assert given[-2:] == ["0", "1"]
+    # The smallest first; of those of 1g first the ones that leave a whole GPU unused.
+    ones = ["2:2", "2:3", *(f"3:{index}" for index in range(7))]
+    assert given == [*ones, "2:1", "2:0", "0", "1"]
     error = desk.refusal("one-more")
     assert isinstance(error, NoFreeSlot)
-    assert error.message == "A GPU slot is not free now."
+    assert error.message == "No GPU slot is free now."
     assert error.details["free"] == []
     assert error.details["busy"] == 13
 
@@ -82,16 +83,19 @@ def test_f37_several_or_none_never_fewer(desk: Desk) -> None:
     assert error.message == "Only 9 of the 10 slots that you asked for are free."
 
 
-def test_neighbours_of_like_priority(desk: Desk) -> None:
+def test_who_is_on_a_gpu_does_not_spread_people_over_all_of_them(desk: Desk) -> None:
+    """Nobody else is on a slot of one's own: neither their priority nor their memory counts."""
     assert desk.slots("low", "3:0", priority=10) == ["3:0"]
-    assert desk.slots("high", "2:0", priority=90) == ["2:0"]
-    assert desk.slots("second-low", "1g.5gb", priority=12) == ["3:1"]
-    assert desk.slots("second-high", "1g.5gb", priority=88) == ["2:2"]
+    assert desk.slots("high", "1g.5gb", priority=90) == ["3:1"]
+    assert desk.slots("middle", "1g.5gb", priority=50) == ["3:2"]
 
 
-def test_memory_in_use_decides_among_empty_gpus(desk: Desk, gpu_machine: Machine) -> None:
-    gpu_machine.set(0, used=20_000)
-    assert desk.slots("box", "whole") == ["1"]
+@pytest.mark.parametrize(("used", "given"), [(20_000, "1"), (500, "0")])
+def test_of_equal_gpus_the_one_that_a_stranger_works_on_comes_last(
+    desk: Desk, gpu_machine: Machine, used: int, given: str
+) -> None:
+    gpu_machine.set(0, used=used)
+    assert desk.slots("box", "whole") == [given]
 
 
 def test_a_fresh_partition_is_seen_by_the_next_claim(desk: Desk, gpu_machine: Machine) -> None:

@@ -38,7 +38,7 @@ def used(desk: Desk) -> Fraction:
 # ---- exactly to the limit ----------------------------------------------------------------------
 
 
-def test_seven_sevenths_are_one_gpu(desk: Desk) -> None:
+def test_f8_seven_sevenths_are_one_gpu(desk: Desk) -> None:
     assert sum([1 / 7] * 7) != 1, "why floats are not added"
     for number in range(7):
         desk.claim(f"box{number}", "1g.5gb", max_gpu_equivalents=1.0)

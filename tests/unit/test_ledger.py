@@ -32,6 +32,10 @@ WHOLE = SlotInfo("0", "GPU-0", "gpu", "whole", 0, "GPU-0", 40 << 30, 1.0)
 PART = SlotInfo("0:0", "MIG-a", "mig", "1g.5gb", 0, "GPU-0", 5 << 30, 1 / 7, 0, 7, 0)
 OTHER_PART = replace(PART, slot="0:1", uuid="MIG-b", mig_index=1, gi=8)
 
+FILES = ("", "-wal", "-shm", ".turn")
+CLOSED = ["ledger.sqlite", "ledger.sqlite.turn"]
+"""What is left when nobody has it open."""
+
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
@@ -70,6 +74,7 @@ def test_a_private_ledger_is_for_its_owner_alone(ledger: Ledger) -> None:
         "ledger.sqlite": 0o600,
         "ledger.sqlite-wal": 0o600,
         "ledger.sqlite-shm": 0o600,
+        "ledger.sqlite.turn": 0o600,
     }
 
 
@@ -85,7 +90,7 @@ def test_a_ledger_in_a_group_writable_folder_belongs_to_the_group(tmp_path: Path
         for path in shared.iterdir()
     }
     ledger.close()
-    assert found == {(f"ledger.sqlite{suffix}", 0o660, 4242) for suffix in ("", "-wal", "-shm")}
+    assert found == {(f"ledger.sqlite{suffix}", 0o660, 4242) for suffix in FILES}
 
 
 def test_every_commit_is_on_the_disk_before_it_counts(ledger: Ledger) -> None:
@@ -164,7 +169,7 @@ def test_processes_that_make_the_ledger_at_once_share_one(tmp_path: Path) -> Non
     ledger = Ledger(path)
     assert len(ledger.history()) == 6
     ledger.close()
-    assert [item.name for item in path.parent.iterdir()] == ["ledger.sqlite"]
+    assert sorted(item.name for item in path.parent.iterdir()) == CLOSED
 
 
 # ---- containers and leases -------------------------------------------------------------------
@@ -296,7 +301,7 @@ def test_a_document_that_cannot_be_read_is_said_so(ledger: Ledger) -> None:
 def test_no_connection_is_left_open(ledger: Ledger) -> None:
     add(ledger, "c1")
     ledger.close()
-    assert [item.name for item in ledger.path.parent.iterdir()] == ["ledger.sqlite"]
+    assert sorted(item.name for item in ledger.path.parent.iterdir()) == CLOSED
     with sqlite3.connect(ledger.path) as raw:
         assert raw.execute("SELECT count(*) FROM containers").fetchone() == (1,)
     raw.close()

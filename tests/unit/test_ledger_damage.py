@@ -112,7 +112,7 @@ def test_a_ledger_that_vanishes_while_it_is_in_use(path: Path, what: str) -> Non
     ledger.close()
 
 
-def test_a_writer_that_does_not_let_go(path: Path) -> None:
+def test_b2_a_writer_that_does_not_let_go(path: Path) -> None:
     ledger = Ledger(path, busy_seconds=0.1)
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -175,7 +175,7 @@ def test_a_folder_that_one_may_not_write(open_folder: Path) -> None:
     assert list(open_folder.iterdir()) == []
 
 
-def test_a_ledger_of_somebody_else(open_folder: Path) -> None:
+def test_f33_a_ledger_of_somebody_else(open_folder: Path) -> None:
     ledger = Ledger(open_folder / "ledger.sqlite")
     ledger.containers()
     ledger.close()
@@ -184,7 +184,7 @@ def test_a_ledger_of_somebody_else(open_folder: Path) -> None:
     assert as_nobody(ledger.path).startswith("ledger_unavailable ")
 
 
-def test_two_users_on_one_shared_ledger(open_folder: Path) -> None:
+def test_b3_two_users_on_one_shared_ledger(open_folder: Path) -> None:
     os.chown(open_folder, -1, 65534)
     open_folder.chmod(0o2770)
     ledger = Ledger(open_folder / "ledger.sqlite")

@@ -17,9 +17,10 @@ from ds01_jupyter.core.errors import DriverUnavailable, EngineUnavailable
 from ds01_jupyter.core.gpu.events import Xid, XidWatch
 from ds01_jupyter.core.gpu.health import GRACE, GpuHealth, Verdict
 from ds01_jupyter.core.gpu.history import History
-from ds01_jupyter.core.gpu.nvml import NvmlDriver
 from ds01_jupyter.core.gpu.process_book import Owner, ProcessBook
 from ds01_jupyter.core.gpu.sampler import Pace, Published, Sampler
+from ds01_jupyter.core.gpu.sharing import Declared
+from ds01_jupyter.core.gpu.sharing_driver import SharingDriver
 from ds01_jupyter.core.gpu.slots import GpuInfo, GpuReading, SlotInfo
 from ds01_jupyter.core.gpu.view import snapshot_document, unavailable_document
 from ds01_jupyter.core.gpu.xids import IGNORED
@@ -27,6 +28,7 @@ from ds01_jupyter.core.ledger import Ledger
 from ds01_jupyter.core.ledger_cordons import KnownGpu
 
 Elsewhere = Callable[[Sequence[SlotInfo]], Mapping[str, str]]
+Promised = Callable[[models.GpuSnapshot, Sequence[SlotInfo], Mapping[str, str]], models.GpuSnapshot]
 Stamp = tuple[int, ...]
 
 
@@ -61,11 +63,16 @@ class GpuBoard:
         ignored_xids: Sequence[int] = IGNORED,
         pace: Pace | None = None,
         grace: float = GRACE,
+        declared: Declared = tuple,
+        promised: Promised = lambda document, slots, foreign: document,
     ) -> None:
+        """`declared` says which GPUs several containers may use at a time; `promised` adds to a
+        document for whom its slots are reserved."""
         self._ledger = ledger
         self._host = host
         self._elsewhere = elsewhere
-        self._driver = NvmlDriver(library)
+        self._promised = promised
+        self._driver = SharingDriver(library, declared)
         self.health = GpuHealth(ledger, host, ignored=ignored_xids, grace=grace)
         self.past = History()
         self.watch = XidWatch(library, self._heard)
@@ -156,7 +163,7 @@ class GpuBoard:
 
     def _make(self, look: Look) -> models.GpuSnapshot:
         verdict = replace(look.verdict, cordons=self.health.cordons())
-        return snapshot_document(
+        document = snapshot_document(
             look.reading,
             host=self._host,
             leases=self._ledger.live_leases(),
@@ -166,6 +173,7 @@ class GpuBoard:
             user_of=lambda pid: look.owners[pid][1],
             verdict=verdict,
         )
+        return self._promised(document, look.reading.slots, look.foreign)
 
     def _ledger_stamp(self) -> Stamp:
         """What changes with every transaction of anybody, at the cost of two looks at a file."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ds01_jupyter.core.gpu.sharing import present
 from ds01_jupyter.core.gpu.slots import GpuInfo, SlotInfo
 from ds01_jupyter.core.ledger_rows import LeaseRow
 
@@ -42,7 +43,7 @@ def _why(lease: LeaseRow, gpu: GpuInfo | None, *, unread: bool) -> str | None:
         return None if unread else f"{was} is on a GPU that is not in this machine now."
     if gpu.error is not None:
         return None
-    here = next((slot for slot in gpu.slots if slot.uuid == lease.slot_uuid), None)
+    here = present(lease.info, gpu.slots)
     if here is not None:
         if same_slot(lease, here):
             return None
@@ -52,6 +53,8 @@ def _why(lease: LeaseRow, gpu: GpuInfo | None, *, unread: bool) -> str | None:
         )
     if lease.info.kind == "gpu" and gpu.mig:
         return f"{was} is not a whole GPU any more: MIG was switched on."
+    if lease.info.kind == "share" and gpu.mig:
+        return f"{was} is no share of a whole GPU any more: MIG was switched on."
     if lease.info.kind == "mig" and not gpu.mig:
         return f"{was} is gone: MIG was switched off on its GPU."
     if gpu.problem is not None and gpu.slots:

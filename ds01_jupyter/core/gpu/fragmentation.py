@@ -22,9 +22,10 @@ Pure functions; a choice among 8 GPUs takes some tens of microseconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ds01_jupyter.core.gpu.geometry import GpuGeometry, GpuState, Profile
 from ds01_jupyter.core.gpu.slots import WHOLE
@@ -55,8 +56,7 @@ class Placement:
     loss: float = 0.0
 
 
-@dataclass(frozen=True)
-class Instance:
+class Instance(NamedTuple):
     """A free instance of a fixed layout, or a free whole GPU (profile `whole`).
 
     `share` is its part of a GPU's compute, `memory` bytes (None where the driver does not tell).
@@ -89,6 +89,20 @@ class Wanted:
         if self.memory and (instance.memory is None or instance.memory < self.memory):
             return False
         return instance.share >= self.share
+
+    def excess(self, instance: Instance) -> tuple[bool, float, float, bool]:
+        """How much more than this an instance is, for comparing: less is nearer.
+
+        The profile that was asked for comes first. Then counts what was asked for: where that is
+        memory, first the memory beyond it and then the compute; else compute and then memory.
+        Memory that the driver does not tell counts as the most, so that it is taken last. A
+        variant (`+me`, once a GPU) is not spent on who did not ask for it.
+        """
+        exact = self.profile is None or instance.profile == self.profile
+        memory = math.inf if instance.memory is None else float(instance.memory - self.memory)
+        compute = round(instance.share - self.share, _DIGITS)
+        sizes = (memory, compute) if self.memory else (compute, memory)
+        return (not exact, *sizes, "+" in instance.profile)
 
 
 def demand_from_history(
@@ -153,34 +167,53 @@ def choose_placement(
 
 
 def choose_instance(
-    free: Sequence[Instance], wanted: Wanted, demand: Mapping[str, float]
+    free: Sequence[Instance],
+    wanted: Wanted,
+    demand: Mapping[str, float],
+    *,
+    only: Collection[str] | None = None,
 ) -> Instance | None:
     """Which of the free instances of a fixed layout to give; None where none will do.
 
-    In this order: the profile that was asked for; least memory, then least compute beyond what
-    was asked for; no variant (`+me`, once a GPU) for those who did not ask for it; least loss of
-    worth in what stays free; the GPU with least free (empty GPUs stay empty); the order given.
+    In this order: what is nearest in size (`Wanted.excess`), the least loss of worth in what stays
+    free, the GPU with least free (empty GPUs stay empty), the order given. `only` names the
+    instances (by UUID) that may be chosen, None for all.
     """
-    fitting = [item for item in free if wanted.matches(item)]
-    if not fitting:
-        return None
+    # Everybody else waits while this is decided: of many that are alike only the first is rated.
+    alike: dict[tuple[str, str, float, int | None], int] = {}
+    fitting: dict[tuple[str, str, float, int | None], Instance] = {}
+    for item in free:
+        kind = item[1:]
+        alike[kind] = alike.get(kind, 0) + 1
+        if kind not in fitting and (only is None or item.uuid in only):
+            fitting[kind] = item
+    cost = _costs([(Instance("", *kind), number) for kind, number in alike.items()], demand)
+    found = [item for item in fitting.values() if wanted.matches(item)]
+    return min(found, key=lambda item: (wanted.excess(item), cost(item)), default=None)
+
+
+def _costs(
+    free: Sequence[tuple[Instance, int]], demand: Mapping[str, float]
+) -> Callable[[Instance], tuple[float, float]]:
+    """What it costs the others when one of the `free` instances is given (of each kind so many):
+    the loss of worth, in GPUs, and what its GPU has free."""
     count: dict[str, int] = {}
     left: dict[str, float] = {}
-    for item in free:
-        count[item.profile] = count.get(item.profile, 0) + 1
-        left[item.gpu] = left.get(item.gpu, 0.0) + item.share
-    rates = _rates(tuple(demand.items()), _sizes(free), sum(item.share for item in free))
+    for item, number in free:
+        count[item.profile] = count.get(item.profile, 0) + number
+        left[item.gpu] = left.get(item.gpu, 0.0) + item.share * number
+    sizes = {item.profile: item.share for item, _ in free}
+    rates = _rates(tuple(demand.items()), sizes, sum(left.values()))
+    gone = {}
+    for profile, number in count.items():
+        served = expected_served(rates.get(profile, 0.0), number)
+        gone[profile] = served[-1] - served[-2]
 
-    def rank(item: Instance) -> tuple[bool, float, float, bool, float, float]:
-        served = expected_served(rates.get(item.profile, 0.0), count[item.profile])
-        loss = round((served[-1] - served[-2]) * item.share, _DIGITS)
-        # Memory that the driver does not tell counts as the most, so that it is taken last.
-        excess = math.inf if item.memory is None else item.memory - wanted.memory
-        exact = wanted.profile is None or item.profile == wanted.profile
-        variant = "+" in item.profile
-        return (not exact, excess, item.share - wanted.share, variant, loss, left[item.gpu])
+    def cost(item: Instance) -> tuple[float, float]:
+        loss = round(gone[item.profile] * item.share, _DIGITS)
+        return loss, round(left[item.gpu], _DIGITS)
 
-    return min(fitting, key=rank)
+    return cost
 
 
 # ---- worth -------------------------------------------------------------------------------------
@@ -230,6 +263,7 @@ def _valuation(fleet: tuple[GpuGeometry, ...], demand: tuple[tuple[str, float], 
     return Valuation(tuple(name for name, _ in demand), served)
 
 
+@lru_cache(maxsize=1024)
 def expected_served(mean: float, room: int) -> tuple[float, ...]:
     """`E[min(X, r)]` for `r` from 0 to `room`, X being Poisson with this mean."""
     probability = math.exp(-mean)
@@ -252,10 +286,6 @@ def _rates(
     if not filled:
         return {}
     return {name: HORIZON * gpus * weight / filled for name, weight in weights.items()}
-
-
-def _sizes(free: Iterable[Instance]) -> dict[str, float]:
-    return {item.profile: item.share for item in free}
 
 
 def _profile(geometry: GpuGeometry, wanted: str) -> Profile | None:

@@ -161,8 +161,8 @@ def _figures(
         }
         yield ("gpu", gpu.info.uuid), str(gpu.info.index), gpu.info.index, figures
         for slot in gpu.slots:
-            if slot.info.kind == "gpu":
-                continue  # the very GPU
+            if slot.info.kind != "mig":
+                continue  # the very GPU, or a share of which the driver tells nothing
             told = {"memory_used": slot.memory_used, "utilisation": slot.utilisation}
             yield ("slot", slot.info.uuid), slot.info.slot, gpu.info.index, told
 

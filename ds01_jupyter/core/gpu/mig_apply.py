@@ -17,7 +17,7 @@ from ds01_jupyter.core import ledger_tables as tables
 from ds01_jupyter.core.errors import Conflict, CoreError, DriverFailed
 from ds01_jupyter.core.gpu.geometry import Placed
 from ds01_jupyter.core.gpu.mig_driver import MigDriver, not_root
-from ds01_jupyter.core.gpu.mig_obstacles import Obstacle
+from ds01_jupyter.core.gpu.mig_obstacles import Obstacle, refuse_obstacles
 from ds01_jupyter.core.gpu.mig_plan import GpuPlan, LayoutPlan
 from ds01_jupyter.core.gpu.mig_state import GpuInstance, MigGpu, slot_of
 from ds01_jupyter.core.identity import Person
@@ -310,22 +310,6 @@ class _Work:
             self._trace("created-device")
             self._maintenance.add(connection, self._claim, [slot])
         self._trace("leased-device")
-
-
-def refuse_obstacles(obstacles: Sequence[Obstacle]) -> None:
-    """Raise `Conflict` when something is in the way, naming everything that is."""
-    if not obstacles:
-        return
-    owners = list(dict.fromkeys(item.owner for item in obstacles if item.owner))
-    containers = list(dict.fromkeys(item.container for item in obstacles if item.container))
-    who = f" ({', '.join(containers)})" if containers else ""
-    raise Conflict(
-        f"MIG instances that would have to go are in use{who}.",
-        hint=f"Ask {', '.join(owners) or 'their owners'} to remove the containers (a workspace "
-        "stays), or leave these GPUs out of the layout.",
-        in_the_way=[str(item) for item in obstacles],
-        containers=containers,
-    )
 
 
 def _moves(plan: LayoutPlan) -> list[tuple[object, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ds01_jupyter.core.errors import Conflict
 from ds01_jupyter.core.gpu.mig_state import GpuInstance, MigGpu
 from ds01_jupyter.core.ledger_rows import LeaseRow
 from ds01_jupyter.core.processes import container_of_pid, user_of_pid
@@ -13,10 +14,10 @@ from ds01_jupyter.core.processes import container_of_pid, user_of_pid
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Who uses a slot: a lease of `owner` for `container`, a container that has no lease, or a
-    process (`pid`, of the account `owner`)."""
+    """Who uses a slot: a lease of `owner` for `container`, a container that has no lease, a
+    process (`pid`, of the account `owner`), or nobody yet, since it is reserved for `owner`."""
 
-    kind: Literal["lease", "container", "process"]
+    kind: Literal["lease", "container", "process", "reservation"]
     slot: str
     profile: str
     container: str | None = None
@@ -29,6 +30,8 @@ class Obstacle:
         where = f"{self.slot} ({self.profile})"
         if self.kind == "lease":
             return f"{where}: the container {self.container} of {self.owner} ({self.state})"
+        if self.kind == "reservation":
+            return f"{where}: reserved for {self.owner} ({self.state})"
         if self.kind == "container":
             return f"{where}: the container {self.container}, which has no lease"
         inside = f" in the container {self.container}" if self.container else ""
@@ -51,11 +54,11 @@ class Occupation:
     def obstacles(
         self, gpu: MigGpu, instances: Collection[GpuInstance], *, changed: bool = False
     ) -> tuple[Obstacle, ...]:
-        """What uses these instances; with `changed`, also a lease on the whole GPU, under which
-        nothing may be changed."""
+        """What uses these instances; with `changed`, also leases on the whole GPU or on shares of
+        it, under which nothing may be changed."""
         found: list[Obstacle] = []
         if changed:
-            found += [_lease(each) for each in self.leases if each.slot_uuid == gpu.uuid]
+            found += [_lease(each) for each in self.leases if each.info.device == gpu.uuid]
             if gpu.uuid in (self.foreign or {}):
                 name = (self.foreign or {})[gpu.uuid]
                 found.append(Obstacle("container", str(gpu.index), "whole", name))
@@ -78,6 +81,33 @@ class Occupation:
                     self.user_of(pid),
                     pid=pid,
                 )
+
+
+def refuse_obstacles(obstacles: Sequence[Obstacle]) -> None:
+    """Raise `Conflict` when something is in the way, naming everything that is."""
+    if not obstacles:
+        return
+    promised = [item for item in obstacles if item.kind == "reservation"]
+    if len(promised) == len(obstacles):
+        raise Conflict(
+            "MIG instances that would have to go are reserved, and the new layout has no others "
+            f"for it: {promised[0]}.",
+            hint="Cancel the reservation (`ds01 reservations` shows all), apply the layout when it "
+            "is over, or leave these GPUs out of it.",
+            in_the_way=[str(item) for item in obstacles],
+            containers=[],
+        )
+    used = [item for item in obstacles if item not in promised]
+    owners = list(dict.fromkeys(item.owner for item in used if item.owner))
+    containers = list(dict.fromkeys(item.container for item in obstacles if item.container))
+    who = f" ({', '.join(containers)})" if containers else ""
+    raise Conflict(
+        f"MIG instances that would have to go are in use{who}.",
+        hint=f"Ask {', '.join(owners) or 'their owners'} to remove the containers (a workspace "
+        "stays), or leave these GPUs out of the layout.",
+        in_the_way=[str(item) for item in obstacles],
+        containers=containers,
+    )
 
 
 _STATES = {"pending": "being made", "active": "running", "held": "stopped, holds its slot"}

@@ -95,7 +95,8 @@ def plan_layout(
     covered = {plan.gpu.index for plan in plans}
     left = [str(gpu.index) for gpu in gpus if gpu.index not in covered and gpu.capable]
     if left:
-        notes.append(f"The layout does not speak of GPU {', '.join(left)}; left as it is.")
+        named, stay = ("GPU", "stays as it is") if len(left) == 1 else ("GPUs", "stay as they are")
+        notes.append(f"The layout does not speak of {named} {', '.join(left)}, which {stay}.")
     if any(not plan.gpu.exact for plan in plans):
         notes.append(WITHOUT_ROOT)
     return LayoutPlan(label, tuple(plans), tuple(notes))

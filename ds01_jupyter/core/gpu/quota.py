@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import lru_cache
 from typing import Protocol
 
 _FINEST = 10_000
@@ -22,6 +23,7 @@ class HasShare(Protocol):
         """Its part of a GPU's compute: 1.0 for a whole GPU."""
 
 
+@lru_cache(maxsize=256)
 def exact(share: float) -> Fraction:
     """The fraction that a float stands for: 0.2857142857142857 is 2/7."""
     return Fraction(share).limit_denominator(_FINEST)

@@ -1,6 +1,7 @@
 """What the driver knows, as plain values: GPUs, the slots that can be given, and their readings.
 
-A slot is a whole GPU (`0`) or a MIG instance (`0:1`: GPU index and MIG index as NVML counts them).
+A slot is a whole GPU (`0`), a MIG instance (`0:1`: GPU index and MIG index as NVML counts them), or
+a share of a GPU that an admin lets several containers use at a time (`0/1`, see `sharing`).
 Names are for people and shift when instances are made or destroyed; identity is the UUID.
 """
 
@@ -14,6 +15,10 @@ from typing import Literal
 from ds01_jupyter.core.architecture import DriverFacts
 
 WHOLE = "whole"
+SHARED = "shared"
+"""Profile of a share."""
+
+SlotKind = Literal["gpu", "mig", "share"]
 
 PROFILE = re.compile(r"(?:\d+c\.)?\d+g\.\d+gb(?:\+(?:me\.all|me|gfx)|-me)?", re.IGNORECASE)
 """Grammar of a MIG profile's name: `1g.5gb`, `1g.5gb+me`, `1c.3g.20gb`."""
@@ -23,14 +28,16 @@ PROFILE = re.compile(r"(?:\d+c\.)?\d+g\.\d+gb(?:\+(?:me\.all|me|gfx)|-me)?", re.
 class SlotInfo:
     """One thing that can be given to a container.
 
-    `memory_total` in bytes (None where the driver does not say). `share` is its part of a GPU's
-    compute: 1.0 for a whole GPU, compute slices / 7 for MIG (/ 4 on an A30). `mig_index`, `gi`
-    and `ci` (GPU and compute instance id) are None for a whole GPU.
+    `memory_total` in bytes (None where the driver does not say, and for a share, which has none of
+    its own). `share` is its part of a GPU's compute: 1.0 for a whole GPU, compute slices / 7 for
+    MIG (/ 4 on an A30), 1 / N for one of N shares. `mig_index`, `gi` and `ci` (GPU and compute
+    instance id) are those of a MIG instance, else None. `uuid` is the driver's; for a share it is
+    the GPU's and the number of the share: `GPU-...#2`.
     """
 
     slot: str
     uuid: str
-    kind: Literal["gpu", "mig"]
+    kind: SlotKind
     profile: str
     gpu_index: int
     gpu_uuid: str
@@ -42,8 +49,23 @@ class SlotInfo:
 
     @property
     def order(self) -> tuple[int, int]:
-        """Sorts slots as a person counts them: by GPU, then by MIG index, as numbers."""
+        """Sorts slots as a person counts them: by GPU, then by MIG index or share, as numbers."""
+        if self.kind == "share":
+            return (self.gpu_index, int(self.uuid.rpartition("#")[2]))
         return (self.gpu_index, -1 if self.mig_index is None else self.mig_index)
+
+    def bars(self, other: SlotInfo) -> bool:
+        """Whether nobody can have `other` while somebody has this one: they are the same, or two
+        kinds of use of one GPU (as a whole, by its MIG instances, by shares)."""
+        if self.uuid == other.uuid:
+            return True
+        same_gpu = self.gpu_uuid == other.gpu_uuid
+        return same_gpu and (self.kind == "gpu" or self.kind != other.kind)
+
+    @property
+    def device(self) -> str:
+        """What Docker is told: the slot's UUID, for a share that of its GPU."""
+        return self.gpu_uuid if self.kind == "share" else self.uuid
 
 
 @dataclass(frozen=True)

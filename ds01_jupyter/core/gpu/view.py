@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from ds01_jupyter.core import models
 from ds01_jupyter.core.errors import CoreError
 from ds01_jupyter.core.gpu.health import Verdict
+from ds01_jupyter.core.gpu.sharing import containers_of, note, readings_in_force, user_of
 from ds01_jupyter.core.gpu.slots import (
     WHOLE,
     GpuMeasurement,
@@ -45,7 +47,8 @@ def snapshot_document(
     verdict = verdict or Verdict()
     names = {row.container_id: row.name for row in rows if row.container_id}
     view = _View(
-        {lease.slot_uuid: lease for lease in leases if lease.host == host},
+        [lease for lease in leases if lease.host == host],
+        {row.claim_id: row.container_id for row in rows},
         foreign,
         _Processes(names, container_of, user_of),
         verdict,
@@ -90,6 +93,10 @@ class _Processes:
         self._container_of = container_of
         self._user_of = user_of
 
+    def container(self, process: ProcessReading) -> str | None:
+        """The full id of its container; None for one on the host, or that is not visible."""
+        return self._container_of(process.pid)
+
     def document(self, process: ProcessReading) -> models.GpuProcess:
         container = self._container_of(process.pid)
         if container is not None:
@@ -105,12 +112,15 @@ class _Processes:
 class _View:
     def __init__(
         self,
-        leases: Mapping[str, LeaseRow],
+        leases: Sequence[LeaseRow],
+        containers: Mapping[str, str | None],
         foreign: Mapping[str, str],
         processes: _Processes,
         verdict: Verdict,
     ) -> None:
-        self._leases = leases
+        """`containers` are their ids by claim."""
+        self._leases = {lease.slot_uuid: lease for lease in leases}
+        self._containers = containers
         self._foreign = foreign
         self._processes = processes
         self._verdict = verdict
@@ -118,8 +128,9 @@ class _View:
     def gpu(self, gpu: GpuMeasurement) -> models.Gpu:
         info = gpu.info
         usable = gpu.problem is None
-        slots = [self._slot(reading, usable=usable) for reading in gpu.slots]
-        shown = {reading.info.uuid for reading in gpu.slots}
+        readings = self._attributed(readings_in_force(gpu, list(self._leases.values())))
+        slots = [self._slot(reading, usable=usable) for reading in readings]
+        shown = {reading.info.uuid for reading in readings}
         slots += [
             self._missing(lease)
             for lease in self._leases.values()
@@ -163,6 +174,38 @@ class _View:
         shown = {gpu.info.uuid for gpu in reading.gpus}
         return [lease for lease in self._leases.values() if lease.gpu_uuid not in shown]
 
+    def _attributed(self, readings: Sequence[SlotReading]) -> list[SlotReading]:
+        """Shares with the processes of their own containers, and the memory of those.
+
+        A process of no container with a share is shown with the first that is free, else with the
+        first, and its memory with none.
+        """
+        sharing = [reading for reading in readings if reading.info.kind == "share"]
+        if not sharing:
+            return list(readings)
+        whose: dict[str, list[ProcessReading]] = {each.info.uuid: [] for each in sharing}
+        owner: dict[str, str] = {}
+        for uuid in whose:
+            lease = self._leases.get(uuid)
+            container = None if lease is None else self._containers.get(lease.claim_id)
+            if container:
+                owner[container] = uuid
+        nobodys: list[ProcessReading] = []
+        for process in sharing[0].processes:
+            mine = owner.get(self._processes.container(process) or "")
+            (nobodys if mine is None else whose[mine]).append(process)
+        used = {uuid: _together(processes) for uuid, processes in whose.items()}
+        first = next((uuid for uuid in whose if uuid not in self._leases), next(iter(whose)))
+        whose[first] += nobodys
+        return [
+            replace(
+                reading,
+                memory_used=used[reading.info.uuid],
+                processes=tuple(whose[reading.info.uuid]),
+            )
+            for reading in sharing
+        ]
+
     def _slot(self, reading: SlotReading, *, usable: bool) -> models.Slot:
         info = reading.info
         lease = self._leases.get(info.uuid)
@@ -171,7 +214,7 @@ class _View:
             self._state(info, lease, usable=usable),
             lease=lease,
             problem=self._problem(lease),
-            used_by=self._foreign.get(info.uuid),
+            used_by=user_of(info, self._foreign),
             memory_used=reading.memory_used,
             utilisation=reading.utilisation,
             processes=[self._processes.document(process) for process in reading.processes],
@@ -182,14 +225,10 @@ class _View:
             return "unusable"
         if lease is not None:
             return "unusable" if lease.id in self._verdict.unusable else "leased"
-        if info.uuid in self._foreign:
+        if user_of(info, self._foreign) is not None:
             return "foreign"
         # A lease on the whole GPU bars instances that were made under it, and the other way.
-        barred = any(
-            other.gpu_uuid == info.gpu_uuid and "gpu" in (other.info.kind, info.kind)
-            for other in self._leases.values()
-        )
-        if barred:
+        if any(other.info.bars(info) for other in self._leases.values()):
             return "unusable"
         return "cordoned" if info.gpu_uuid in self._verdict.cordons else "free"
 
@@ -198,6 +237,13 @@ class _View:
 
     def _problem(self, lease: LeaseRow | None) -> str | None:
         return None if lease is None else self._verdict.unusable.get(lease.id)
+
+
+def _together(processes: Sequence[ProcessReading]) -> int | None:
+    """Memory of some processes in bytes; None where the driver does not tell that of each, and
+    where it tells of none (it may tell of none at all)."""
+    sizes = [process.memory for process in processes if process.memory is not None]
+    return sum(sizes) if sizes and len(sizes) == len(processes) else None
 
 
 def _nothing(gpu: GpuMeasurement) -> models.Slot:
@@ -225,6 +271,8 @@ def _document(
         uuid=info.uuid,
         kind=info.kind,
         profile=info.profile,
+        shared_by=containers_of(info),
+        note=note(info),
         memory_total=info.memory_total,
         memory_used=memory_used,
         utilisation=utilisation,
