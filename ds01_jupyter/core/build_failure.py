@@ -36,6 +36,7 @@ _NO_BASE = re.compile(
     r"failed to do request|pull access denied|manifest unknown|: not found$"
     r"|repository does not exist"
 )
+_NO_FILE = re.compile(r"""(?:failed to|cache key).*?"(?P<path>/[^"]*)"(?: not found|: not found)""")
 _NOT_FOR_WORK = re.compile(r"unable to find user|executable file not found|stat \S+: no such file")
 _VERSION = re.compile(
     r"there (?:is|are) no versions? of (?P<wanted>(?P<package>[\w.\-]+)[=<>!~][^ ,]*)"
@@ -76,6 +77,13 @@ def _of_builder(problem: str) -> tuple[str, str, None] | None:
     if fault:
         why = problem[fault.start() :].strip().rstrip(".")
         return f"the Dockerfile cannot be understood ({why})", "Correct it, or replace it.", None
+    missing = _NO_FILE.search(problem)
+    if missing:
+        return (
+            f"{missing['path']} is not there to be copied",
+            "Correct the COPY line; a build sees only the files of its own folder.",
+            None,
+        )
     if "load metadata for" in problem or _NO_BASE.search(problem):
         return (
             "the image that its FROM names cannot be had",

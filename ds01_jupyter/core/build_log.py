@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ds01_jupyter.core import buildkit
+from ds01_jupyter.core.build_estimate import BuildTimes, Pace, steps_of
 from ds01_jupyter.core.build_failure import build_failed, clean
-from ds01_jupyter.core.engine import BuildPlan, Reporter, Silent
+from ds01_jupyter.core.engine import Amount, BuildPlan, Reporter, Silent
 from ds01_jupyter.core.errors import CoreError
+from ds01_jupyter.core.package_output import PackageOutput
 
 KEPT_LINES = 200
+INTERVAL = 0.2
+"""Seconds between two reports of a step that is at work."""
 EXPORTING = "exporting to image"
 _CLASSIC_STEP = re.compile(r"^Step (?P<number>\d+)/(?P<total>\d+) : (?P<text>.*)$")
 _CLASSIC_RUNNING = re.compile(r"^ ---> Running in (?P<id>[0-9a-f]{12,64})$")
@@ -43,11 +49,16 @@ def title_of(plan: BuildPlan, instruction: str) -> str:
 class BuildKitLog:
     """Events of BuildKit; steps may run side by side, so output is kept per step."""
 
-    def __init__(self, plan: BuildPlan, progress: Reporter) -> None:
+    def __init__(
+        self, plan: BuildPlan, progress: Reporter, times: BuildTimes | None = None
+    ) -> None:
         self.image_id: str | None = None
         self._plan = plan
         self._progress = progress
-        self._names: dict[str, str] = {}
+        self._pace = Pace(times or BuildTimes(), steps_of(plan, buildkit=True))
+        self._steps: dict[str, tuple[int, str]] = {}
+        self._outputs: dict[str, PackageOutput] = {}
+        self._next = 0.0
         self._done: set[str] = set()
         self._lines: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=KEPT_LINES))
         self._rest: dict[str, str] = {}
@@ -59,21 +70,25 @@ class BuildKitLog:
         """Report an event; raises `BuildFailed`, `DiskFull` or `Cancelled`."""
         kind = event.get("id")
         if kind == buildkit.TRACE:
-            for item in buildkit.decode(event["aux"]):
-                if isinstance(item, buildkit.Vertex):
-                    self._vertex(item)
-                else:
-                    self._output(item)
+            self._items(buildkit.decode(event["aux"]))
         elif kind == buildkit.IMAGE_ID:
             self.image_id = event["aux"]["ID"]
         elif "error" in event:
             raise self._failure(str(event["error"]))
+        else:
+            self._items(buildkit.of_json(event))
 
     def note(self, event: Mapping[str, Any]) -> None:
         """BuildKit leaves nothing behind."""
 
+    def _items(self, items: Iterator[buildkit.Vertex | buildkit.VertexLog]) -> None:
+        for item in items:
+            if isinstance(item, buildkit.Vertex):
+                self._vertex(item)
+            else:
+                self._output(item)
+
     def _vertex(self, vertex: buildkit.Vertex) -> None:
-        self._names[vertex.digest] = vertex.name
         if vertex.error:
             self._failed = vertex
         step = vertex.step
@@ -81,25 +96,38 @@ class BuildKitLog:
             return
         if step is None:
             if vertex.name.startswith(EXPORTING) and vertex.started and not vertex.completed:
-                self._progress.step("build", self._fraction(), "Saving the image")
+                self._tell("Saving the image")
             return
         number, self._total, text = step
         title = title_of(self._plan, text)
         shown = f"step {number} of {self._total}: {title}"
+        self._steps[vertex.digest] = (number, shown)
         if vertex.completed:
             self._flush(vertex.digest)
             if vertex.digest not in self._done:
                 self._done.add(vertex.digest)
-                detail = f"{shown} (kept from before)" if vertex.cached else shown
-                self._progress.step("build", self._fraction(), detail)
-        elif vertex.started:
+                self._outputs.pop(vertex.digest, None)
+                self._pace.ended(number, cached=vertex.cached)
+                self._tell(f"{shown} (kept from before)" if vertex.cached else shown)
+        elif vertex.started and vertex.digest not in self._outputs:
             self._progress.log(f"[{number}/{self._total}] {title}")
-            self._progress.step("build", self._fraction(), shown)
+            self._pace.began(number)
+            self._outputs[vertex.digest] = PackageOutput()
+            self._tell(shown)
+
+    def _tell(self, shown: str, within: PackageOutput | None = None) -> None:
+        amount = within.amount if within is not None else None
+        amount = amount or Amount(len(self._done), self._total or None, "steps")
+        remaining = self._pace.remaining(self._total)
+        self._progress.measure(replace(amount, remaining=remaining))
+        self._progress.step("build", self._fraction(), shown)
 
     def _fraction(self) -> float:
         # Saving the image comes after the last step, and takes as long as some of them. The total
         # may still grow while BuildKit reads the Dockerfile; the bar does not run backwards.
-        self._reached = max(self._reached, min(1.0, len(self._done) / (self._total + 1)))
+        within = sum(output.fraction for output in self._outputs.values())
+        share = (len(self._done) + within) / (self._total + 1)
+        self._reached = max(self._reached, min(1.0, share))
         return self._reached
 
     def _output(self, log: buildkit.VertexLog) -> None:
@@ -118,6 +146,16 @@ class BuildKitLog:
         if line:
             self._lines[digest].append(line)
             self._progress.log(line)
+            output = self._outputs.get(digest)
+            if output is not None and output.heard(line) and self._due():
+                self._tell(self._steps[digest][1], output)
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + INTERVAL
+        return True
 
     def _failure(self, problem: str) -> Exception:
         self._progress.check()
@@ -132,7 +170,9 @@ class BuildKitLog:
 class ClassicLog:
     """Events of the classic builder: one step after the other, told in text."""
 
-    def __init__(self, plan: BuildPlan, progress: Reporter) -> None:
+    def __init__(
+        self, plan: BuildPlan, progress: Reporter, times: BuildTimes | None = None
+    ) -> None:
         self.image_id: str | None = None
         self.container_id: str | None = None
         """Container of the running step."""
@@ -146,6 +186,12 @@ class ClassicLog:
         self._cached = False
         self._fraction = 0.0
         self._first = True
+        self._pace = Pace(times or BuildTimes(), steps_of(plan, buildkit=False))
+        self._number = 0
+        self._total = 0
+        self._shown = ""
+        self._packages = PackageOutput()
+        self._next = 0.0
 
     def heard(self, event: Mapping[str, Any]) -> None:
         """Report an event; raises `BuildFailed`, `DiskFull` or `Cancelled`."""
@@ -160,6 +206,7 @@ class ClassicLog:
             raise build_failed(self._title, list(self._lines), str(event["error"]))
         elif isinstance(event.get("aux"), Mapping) and "ID" in event["aux"]:
             self.image_id = event["aux"]["ID"]
+            self._end()
 
     def note(self, event: Mapping[str, Any]) -> None:
         """Follow which images and containers are made; nothing is reported any more."""
@@ -187,15 +234,33 @@ class ClassicLog:
         if line and not line.startswith("Removing intermediate container"):
             self._lines.append(line)
             self._progress.log(line)
+            now = time.monotonic()
+            if self._packages.heard(line) and now >= self._next:
+                self._next = now + INTERVAL
+                self._tell(self._packages.amount)
 
     def _begin(self, number: int, total: int, instruction: str) -> None:
+        self._end()
         self._lines.clear()
+        self._number, self._total = number, total
+        self._packages = PackageOutput()
+        self._pace.began(number)
         self._cached = False
         self._title = title_of(self._plan, instruction)
         self._fraction = (number - 1) / max(1, total)
         self._progress.log(f"[{number}/{total}] {self._title}")
-        shown = f"step {number} of {total}: {self._title}"
-        self._progress.step("build", self._fraction, shown)
+        self._shown = f"step {number} of {total}: {self._title}"
+        self._tell(None)
+
+    def _end(self) -> None:
+        if self._number:
+            self._pace.ended(self._number, cached=self._cached)
+
+    def _tell(self, amount: Amount | None) -> None:
+        amount = amount or Amount(self._number - 1, self._total, "steps")
+        self._progress.measure(replace(amount, remaining=self._pace.remaining(self._total)))
+        within = self._packages.fraction / max(1, self._total)
+        self._progress.step("build", self._fraction + within, self._shown)
 
     def _made(self, image: str) -> None:
         # The first image is the base itself; one from the cache was there before.

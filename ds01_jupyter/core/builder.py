@@ -4,47 +4,84 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shutil
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from ds01_jupyter.core import dockerfile_store as store
+from ds01_jupyter.core.build_names import sweep, temporary_name
+from ds01_jupyter.core.build_rules import BuildRules
+from ds01_jupyter.core.cleanup import quietly as quietly
 from ds01_jupyter.core.engine import Engine, ImageDetails, Reporter
-from ds01_jupyter.core.errors import Conflict, CoreError, DiskFull, EngineFailed, NotFound
+from ds01_jupyter.core.errors import DiskFull, EngineFailed
+from ds01_jupyter.core.image_builds.history import Builds, Built
 from ds01_jupyter.core.image_draft import Draft
 from ds01_jupyter.core.ledger import ImageRow, Ledger
+from ds01_jupyter.core.resolve.locking import locked
+from ds01_jupyter.core.resolve.resolver import Resolver
 from ds01_jupyter.core.uv_image import ensure_uv_image
 
 log = logging.getLogger(__name__)
 
-BUILDING = "ds01-jupyter/build"
-"""Repository of the names that images have while they are built."""
 MIN_FREE = 2 * 1024**3
 """Bytes that must be free before a build or pull begins."""
+PER_DOWNLOAD = 3
+"""A package is on the disk as it came, unpacked in the cache, and in the image."""
+FREE = BuildRules()
+"""Where the admin has no rules."""
 
 
-def build_image(engine: Engine, ledger: Ledger, draft: Draft, progress: Reporter) -> ImageRow:
-    """Build a draft and return its row in the ledger.
+def build_image(
+    engine: Engine,
+    ledger: Ledger,
+    resolver: Resolver,
+    builds: Builds,
+    draft: Draft,
+    progress: Reporter,
+    rules: BuildRules = FREE,
+) -> ImageRow:
+    """Build a draft by the admin's `rules` and return its row in the ledger.
 
+    Its packages are resolved first, and the build keeps to what came out.
     The image has a temporary name until everything is there; the one that bore the name before
     stays until then, and goes when no container uses it. Raises `BuildFailed`, `DiskFull`,
-    `RegistryUnavailable`, `Cancelled`, `InvalidInput` (the Dockerfile's place); then nothing has
-    changed: no image, no container, no file.
+    `RegistryUnavailable`, `Cancelled`, `InvalidInput` (the Dockerfile's place), `Forbidden` (an
+    image that may not be used), `LimitReached` (its size); then nothing has changed: no image, no
+    container, no file.
     """
+    with rules.timed(progress) as watched:
+        return _build(engine, ledger, resolver, builds, draft, watched, rules)
+
+
+def _build(
+    engine: Engine,
+    ledger: Ledger,
+    resolver: Resolver,
+    builds: Builds,
+    draft: Draft,
+    progress: Reporter,
+    rules: BuildRules,
+) -> ImageRow:
+    rules.check_images(draft.text)
     progress.step("prepare", 0.0, draft.request.name)
     check_space(engine)
     base = have_image(engine, draft.row.image, progress)
     if draft.uv_image:
         ensure_uv_image(engine, draft.uv_image, progress)
-    temporary = f"{BUILDING}:{secrets.token_hex(8)}"
+    if left := sweep(engine, ledger.mark):
+        log.info("removed what killed builds had left: %s", " ".join(left))
+    draft, shared_key = locked(resolver, draft, base, progress)
+    if draft.download:
+        check_space(engine, max(MIN_FREE, draft.download * PER_DOWNLOAD))
+    temporary = temporary_name(ledger.mark)
     image_id = engine.build(draft.plan(temporary, base.labels), progress)
     with ExitStack() as cleanup:
         cleanup.callback(quietly, engine.remove_image, temporary)
         progress.step("check", 0.5, "the labels of the image")
-        check_labels(engine, temporary)
-        return _publish(engine, ledger, draft, image_id, progress)
+        rules.check_size(check_labels(engine, temporary).size)
+        row = _publish(engine, ledger, draft, image_id, progress)
+        builds.record(row, Built(base.id, draft.text, draft.lock, shared_key))
+        return row
 
 
 def _publish(
@@ -107,6 +144,8 @@ def _request_json(draft: Draft) -> str:
         "version": draft.row.version,
         "architecture": draft.architecture,
     }
+    # What was said about this build's Dockerfile does not hold for the next.
+    settled["dockerfile"] = "ask"
     return draft.request.model_copy(update=settled).model_dump_json()
 
 
@@ -137,8 +176,8 @@ def check_space(engine: Engine, needed: int = MIN_FREE) -> None:
         )
 
 
-def check_labels(engine: Engine, reference: str) -> None:
-    """Raise `EngineFailed` when a label of an image would break the lists of AIME's tools."""
+def check_labels(engine: Engine, reference: str) -> ImageDetails:
+    """The image; `EngineFailed` when a label of it would break the lists of AIME's tools."""
     built = engine.image(reference)
     if built is None:
         raise EngineFailed("Docker built the image but does not have it.")
@@ -149,13 +188,4 @@ def check_labels(engine: Engine, reference: str) -> None:
             hint="Set it to another value in the Dockerfile, or ask the maker of the base image.",
             labels=bad,
         )
-
-
-def quietly(action: Callable[[str], object], subject: str) -> None:
-    """Take something back; that it cannot be is worth a line in the log, not a second error."""
-    try:
-        action(subject)
-    except (NotFound, Conflict):
-        return
-    except CoreError as error:
-        log.warning("could not clean up %s: %s", subject, error.message)
+    return built

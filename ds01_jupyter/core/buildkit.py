@@ -1,4 +1,5 @@
-"""BuildKit's progress as it crosses the Engine API: a few protobuf fields, decoded by hand.
+"""BuildKit's progress: as it crosses the Engine API, a few protobuf fields decoded by hand, and as
+buildx writes it with `--progress=rawjson`.
 
 An event `{"id": "moby.buildkit.trace", "aux": "<base64>"}` holds a `StatusResponse` of
 BuildKit's control API: 1 = vertexes, 2 = statuses, 3 = logs. A vertex is a step.
@@ -9,8 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 TRACE = "moby.buildkit.trace"
 IMAGE_ID = "moby.image.id"
@@ -58,6 +60,25 @@ def decode(aux: str) -> Iterator[Vertex | VertexLog]:
             yield _vertex(_bytes(value))
         elif number == 3:
             yield _log(_bytes(value))
+
+
+def of_json(status: Mapping[str, Any]) -> Iterator[Vertex | VertexLog]:
+    """The same from a status of buildx; ValueError when it is not what buildx writes."""
+    for vertex in status.get("vertexes") or ():
+        yield Vertex(
+            digest=str(vertex["digest"]),
+            name=str(vertex.get("name", "")),
+            cached=bool(vertex.get("cached")),
+            started=bool(vertex.get("started")),
+            completed=bool(vertex.get("completed")),
+            error=str(vertex.get("error") or ""),
+        )
+    for log in status.get("logs") or ():
+        try:
+            text = base64.b64decode(log.get("data") or "", validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"not base64: {error}") from error
+        yield VertexLog(str(log["vertex"]), text.decode(errors="replace"))
 
 
 def _vertex(raw: bytes) -> Vertex:

@@ -11,6 +11,7 @@ from ds01_jupyter.core.engine import (
     ContainerDetails,
     ContainerPlan,
     ContainerSummary,
+    ContainerUsage,
     GpuDevices,
     Mount,
 )
@@ -203,17 +204,27 @@ def devices_of(answer: Mapping[str, Any]) -> GpuDevices:
             return "all"
         # A mere number gets the first GPUs: that is what Docker's NVIDIA driver does with it.
         found += ids or [str(index) for index in range(count)]
-    if not found and host.get("Runtime") == "nvidia":
-        value = environment_of(answer["Config"]).get("NVIDIA_VISIBLE_DEVICES", "").strip()
-        if value == "all":
+    # The toolkit's other modes are runtimes too: nvidia-cdi, nvidia-legacy.
+    if not found and "nvidia" in (host.get("Runtime") or ""):
+        environment = environment_of(answer["Config"])
+        value = environment.get("NVIDIA_VISIBLE_DEVICES", "").strip()
+        named = [device.strip() for device in value.split(",")]
+        if "all" in named or (not value and _is_legacy(environment)):
             return "all"
         if value not in NO_GPU:
-            found += [device.strip() for device in value.split(",") if device.strip()]
+            found += [device for device in named if device]
     for device in host.get("Devices") or ():
         node = re.fullmatch(r"/dev/nvidia(\d+)", device.get("PathOnHost") or "")
         if node:
             found.append(node[1])
     return tuple(dict.fromkeys(found))
+
+
+def _is_legacy(environment: Mapping[str, str]) -> bool:
+    """Whether the NVIDIA runtime gives everything to an image that does not say what it wants: so
+    it does with those of CUDA that are older than the variable."""
+    said = "NVIDIA_VISIBLE_DEVICES" in environment or "NVIDIA_REQUIRE_CUDA" in environment
+    return "CUDA_VERSION" in environment and not said
 
 
 def _asks_for_gpus(request: Mapping[str, Any]) -> bool:
@@ -232,6 +243,25 @@ def environment_of(config: Mapping[str, Any]) -> dict[str, str]:
     """`Env` of a container's or image's configuration as a mapping."""
     pairs = (item.partition("=") for item in config.get("Env") or ())
     return {key: value for key, _, value in pairs}
+
+
+def usage(answer: Mapping[str, Any]) -> ContainerUsage:
+    """What a container has used, from the answer of a `stats`.
+
+    For one that does not run Docker fills in zeros, with no time of reading.
+    """
+    if moment(answer.get("read")) is None:
+        return ContainerUsage(None, None, None)
+    cpu = (answer.get("cpu_stats") or {}).get("cpu_usage") or {}
+    used, networks = cpu.get("total_usage"), answer.get("networks")
+    return ContainerUsage(
+        # No process has run without using any: 0 is a kernel that does not count.
+        cpu=used / 1e9 if used else None,
+        network=None
+        if networks is None
+        else sum(one["rx_bytes"] + one["tx_bytes"] for one in networks.values()),
+        processes=(answer.get("pids_stats") or {}).get("current"),
+    )
 
 
 def moment(text: str | None) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Mapping
@@ -10,9 +11,13 @@ from typing import Any
 
 import docker
 from docker import APIClient
+from docker.constants import DEFAULT_UNIX_SOCKET
 from docker.utils import kwargs_from_env
 
-from ds01_jupyter.core import docker_containers, docker_streams
+from ds01_jupyter.core import docker_containers, docker_files, docker_streams
+from ds01_jupyter.core.build_estimate import BuildTimes
+from ds01_jupyter.core.build_routes import Wish, choose
+from ds01_jupyter.core.buildx import find_buildx
 from ds01_jupyter.core.classic_leftovers import Leftovers
 from ds01_jupyter.core.docker_errors import translated
 from ds01_jupyter.core.docker_watch import ContainerWatch
@@ -21,13 +26,15 @@ from ds01_jupyter.core.engine import (
     ContainerDetails,
     ContainerPlan,
     ContainerSummary,
+    ContainerUsage,
+    EngineIdentity,
     EngineInfo,
     GpuDevices,
     ImageDetails,
     ImageSummary,
     Reporter,
 )
-from ds01_jupyter.core.errors import InvalidInput, NotFound, RegistryUnavailable
+from ds01_jupyter.core.errors import EngineFailed, InvalidInput, NotFound, RegistryUnavailable
 from ds01_jupyter.core.names import split_reference
 from ds01_jupyter.core.wording import quoted
 
@@ -35,9 +42,6 @@ TIMEOUT = 60
 """Seconds that a plain call may take; removing a container with a large layer is the slowest."""
 REGISTRY_TIMEOUT = 90
 """Seconds without a sign of life after which a pull is given up."""
-BUILDKIT_SINCE = (1, 41)
-"""Docker 20.10: the first whose own BuildKit knows `RUN --mount` without a frontend to download."""
-CONTAINERD_STORE = "io.containerd.snapshotter.v1"
 _MAX_REMEMBERED = 10_000
 
 
@@ -50,8 +54,11 @@ class DockerEngine:
         *,
         timeout: int = TIMEOUT,
         registry_timeout: float = REGISTRY_TIMEOUT,
+        build_route: Wish = "auto",
+        buildx: str = "",
     ) -> None:
-        """`docker_host` as DOCKER_HOST has it; empty: as the docker command finds it."""
+        """`docker_host` as DOCKER_HOST has it; empty: as the docker command finds it. `buildx` is
+        the path of the plugin; empty: Docker's folders are looked through."""
         self._host = docker_host
         self._timeout = timeout
         self._registry_timeout = registry_timeout
@@ -59,8 +66,12 @@ class DockerEngine:
         self._lock = threading.Lock()
         self._clients: list[APIClient] = []
         self._api_version = ""
+        self._identity: EngineIdentity | None = None
         self._gpu_devices: dict[str, GpuDevices] = {}
         self._leftovers = Leftovers()
+        self._wish = build_route
+        self._buildx = buildx
+        self._times = BuildTimes()
 
     # ---- connection ----
 
@@ -95,16 +106,37 @@ class DockerEngine:
             answer = self._api.info()
             api_version = self._api.api_version
         status = dict(row for row in answer.get("DriverStatus") or () if len(row) == 2)
+        route = choose(
+            self._wish,
+            api_version,
+            status,
+            answer.get("OSType", "linux"),
+            find_buildx(self._buildx),
+        )
         return EngineInfo(
             version=answer["ServerVersion"],
             api_version=api_version,
             storage_driver=answer["Driver"],
             cgroup_driver=answer.get("CgroupDriver", ""),
-            buildkit=_has_buildkit(api_version, status, answer.get("OSType", "linux")),
+            buildkit=route.route != "classic",
             gpu=_gives_gpus(answer),
             root_dir=answer.get("DockerRootDir", ""),
             cpus=answer.get("NCPU") or None,
+            route=route.route,
+            route_note=route.note,
         )
+
+    def identity(self) -> EngineIdentity:
+        """Which engine it is, by its own id and by how it is reached."""
+        found = self._identity
+        if found is None:
+            with translated():
+                answer = self._api.info()
+            address = self._host or kwargs_from_env().get("base_url") or DEFAULT_UNIX_SOCKET
+            # Two engines of one machine may share an id, which older ones keep in /etc/docker.
+            number = f"{answer.get('ID') or ''} {answer.get('DockerRootDir') or ''}"
+            found = self._identity = EngineIdentity(number, address)
+        return found
 
     # ---- containers ----
 
@@ -123,6 +155,17 @@ class DockerEngine:
         """One container by id or full name; `NotFound`."""
         with translated(f"container {container}"):
             return docker_containers.details(self._api.inspect_container(container))
+
+    def usage(self, container: str) -> ContainerUsage:
+        """What a container has used so far: a single reading, without Docker's own second."""
+        with translated(f"container {container}"):
+            return docker_containers.usage(self._api.stats(container, stream=False, one_shot=True))
+
+    def signal_all(self, container: str, signal: str) -> None:
+        """Send a signal to all processes of a container but its first, as the container's user."""
+        with translated(f"container {container}"):
+            made = self._api.exec_create(container, ["/bin/bash", "-c", f"kill -{signal} -1"])
+            self._api.exec_start(made["Id"], detach=True)
 
     def gpu_devices(self, container: str) -> GpuDevices:
         """The GPUs that a container was created with; asked of Docker once per full id."""
@@ -161,6 +204,11 @@ class DockerEngine:
         """Stop a container; it is killed after `timeout` seconds."""
         with translated(f"container {container}"):
             self._api.stop(container, timeout=timeout)
+
+    def rename(self, container: str, name: str) -> None:
+        """Give a container another name."""
+        with translated(f"container {container}"):
+            self._api.rename(container, name)
 
     def remove_container(self, container: str, *, force: bool = False) -> None:
         """Remove a container and its anonymous volumes, never a mounted folder."""
@@ -203,6 +251,11 @@ class DockerEngine:
             for row in rows
         ]
 
+    def read_file(self, image: str, path: str) -> bytes | None:
+        """A file of an image, read through a container that never starts."""
+        with translated():
+            return docker_files.read_file(self._api, image, path)
+
     def tag(self, image: str, reference: str) -> None:
         """Let `reference` name `image`; what it named before loses the name."""
         repository, tag = _named(reference)
@@ -227,9 +280,7 @@ class DockerEngine:
 
     def build(self, plan: BuildPlan, progress: Reporter) -> str:
         """Build an image and return its id."""
-        builder = plan.builder
-        if builder == "auto":
-            builder = "buildkit" if self.info().buildkit else "classic"
+        route = self._route(plan)
         with translated(f"image {plan.reference}"):
             return docker_streams.build(
                 self._api,
@@ -237,8 +288,17 @@ class DockerEngine:
                 plan,
                 progress,
                 self._leftovers,
-                buildkit=builder == "buildkit",
+                route,
             )
+
+    def _route(self, plan: BuildPlan) -> docker_streams.BuildRoute:
+        """The engine's route, or the one of its kind that the plan wants."""
+        name = "classic" if plan.builder == "classic" else self.info().route
+        if plan.builder == "buildkit" and name == "classic":
+            raise EngineFailed("This Docker builds without BuildKit.", hint=self.info().route_note)
+        return docker_streams.BuildRoute(
+            name, self._times, find_buildx(self._buildx), _address(self._host)
+        )
 
 
 def _named(reference: str) -> tuple[str, str]:
@@ -250,12 +310,9 @@ def _named(reference: str) -> tuple[str, str]:
     return repository, digest or tag or "latest"
 
 
-def _has_buildkit(api_version: str, driver_status: Mapping[str, str], os_type: str) -> bool:
-    """Whether BuildKit builds without a session: the engine's own exporter refuses that when images
-    live in containerd's store."""
-    numbers = tuple(int(part) for part in api_version.split("."))
-    in_containerd = driver_status.get("driver-type") == CONTAINERD_STORE
-    return numbers >= BUILDKIT_SINCE and not in_containerd and os_type == "linux"
+def _address(host: str) -> str:
+    """The engine's address as DOCKER_HOST has it."""
+    return host or os.environ.get("DOCKER_HOST") or DEFAULT_UNIX_SOCKET.removeprefix("http+")
 
 
 def _gives_gpus(info: Mapping[str, Any]) -> bool | None:

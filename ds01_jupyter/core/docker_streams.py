@@ -9,13 +9,18 @@ import secrets
 import tarfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
+from ds01_jupyter.core.build_estimate import BuildTimes
 from ds01_jupyter.core.build_failure import build_failed
 from ds01_jupyter.core.build_log import BuildKitLog, BuildLog, ClassicLog
+from ds01_jupyter.core.build_routes import Route, no_buildx
+from ds01_jupyter.core.buildx import BuildxStream
 from ds01_jupyter.core.classic_leftovers import Leftovers, await_end
 from ds01_jupyter.core.docker_errors import from_answer
 from ds01_jupyter.core.docker_events import EventStream, NothingHeard
@@ -99,28 +104,40 @@ def _pull_failed(reference: str, text: str) -> RegistryUnavailable | DiskFull:
 # ---- build ----
 
 
+@dataclass(frozen=True)
+class BuildRoute:
+    """By which route to build, and what that needs."""
+
+    name: Route
+    times: BuildTimes
+    """What steps took so far."""
+    buildx: Path | None = None
+    """The plugin."""
+    host: str = ""
+    """The engine's address for the plugin, as DOCKER_HOST."""
+
+
 def build(
     api: Api,
     connect: Callable[[], Api],
     plan: BuildPlan,
     progress: Reporter,
     leftovers: Leftovers,
-    *,
-    buildkit: bool,
+    route: BuildRoute,
 ) -> str:
-    """Build with one of the two builders and return the image's id.
+    """Build by a route and return the image's id.
 
     The classic builder may lose a cached layer in the middle of a build, when somebody removes the
     image that it came from. Such a build is begun anew.
     """
     for _ in range(ATTEMPTS - 1):
         try:
-            return _build(api, connect, plan, progress, leftovers, buildkit=buildkit)
+            return _build(api, connect, plan, progress, leftovers, route)
         except BuildFailed as error:
-            if buildkit or not _LAYER_LOST.search(error.details["problem"]):
+            if route.name != "classic" or not _LAYER_LOST.search(error.details["problem"]):
                 raise
             progress.log("A layer that the build used was removed; beginning anew.")
-    return _build(api, connect, plan, progress, leftovers, buildkit=buildkit)
+    return _build(api, connect, plan, progress, leftovers, route)
 
 
 def _build(
@@ -129,29 +146,43 @@ def _build(
     plan: BuildPlan,
     progress: Reporter,
     leftovers: Leftovers,
-    *,
-    buildkit: bool,
+    route: BuildRoute,
 ) -> str:
     before = _image_id(api, plan.reference)
-    log: BuildLog = BuildKitLog(plan, progress) if buildkit else ClassicLog(plan, progress)
+    log: BuildLog
+    if route.name == "classic":
+        log = ClassicLog(plan, progress, route.times)
+    else:
+        log = BuildKitLog(plan, progress, route.times)
     build_id = secrets.token_hex(16)
-    stream = EventStream(
-        connect,
-        "/build",
-        progress,
-        params=_parameters(plan, build_id, buildkit=buildkit),
-        body=context_tar(plan.files, plan.executable),
-        headers={"Content-Type": "application/x-tar"},
-    )
+    context = context_tar(plan.files, plan.executable)
+    stream: EventStream | BuildxStream
+    if route.name == "buildx":
+        if route.buildx is None:
+            raise no_buildx()
+        stream = BuildxStream(route.buildx, route.host, plan, context, progress)
+    else:
+        stream = EventStream(
+            connect,
+            "/build",
+            progress,
+            params=_parameters(plan, build_id, buildkit=route.name == "api"),
+            body=context,
+            headers={"Content-Type": "application/x-tar"},
+        )
     try:
         for event in stream:
             log.heard(event)
-        return _built(log)
+        built = _built(log)
+        if route.name == "buildx":
+            # It tells the id of the configuration, which in containerd's store is not the image's.
+            built = _image_id(api, plan.reference) or built
+        return built
     except APIError as error:
         # Refused before the first step: a Dockerfile that cannot be read.
         raise build_failed("Reading the Dockerfile", [], error.explanation or str(error)) from error
     except BaseException:
-        if buildkit:
+        if route.name == "api":
             with suppress(DockerException, RequestException):
                 api._post(api._url("/build/cancel"), params={"id": build_id})
         stream.hang_up()

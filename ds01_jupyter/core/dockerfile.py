@@ -18,13 +18,18 @@ from pathlib import Path
 import jinja2
 
 from ds01_jupyter.core import account
+from ds01_jupyter.core.build_site import NO_SITE, SITE_FILE
 from ds01_jupyter.core.identity import Person
+from ds01_jupyter.core.image_builds import sections
 from ds01_jupyter.core.packages import CUSTOM, PackageLayer, PackageSelection
+from ds01_jupyter.core.resolve.lock import UNLOCKED, Lock
 
 DOCKERFILE = "Dockerfile"
 SCRIPTS = (
     "distributions.py",
+    "mirrors.py",
     "freeze.py",
+    "resolve.py",
     "install.py",
     "apt.py",
     "check.py",
@@ -33,8 +38,10 @@ SCRIPTS = (
 )
 APT_FILE = "apt-packages.txt"
 KERNEL_FILE = "kernel.json"
+LOCK_FILE = "lock.json"
 SHARED_CACHE = "ds01-uv"
 SETTINGS = "Settings of the image"
+SITE = "Where packages come from"
 _COMMENT_WIDTH = 96
 _SEAL = "# By this one sees whether somebody changed the file: "
 
@@ -65,6 +72,8 @@ class ImageSpec:
     context: Path
     uv_image: str | None
     """Image that lends uv to BuildKit's steps; None: the classic builder, with pip."""
+    site: str = NO_SITE
+    """The lab's mirrors and certificates for the steps that install; see `build_site`."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +131,20 @@ def render(spec: ImageSpec) -> BuildContext:
         by_hand=_by_hand(spec),
         base_image=spec.base_image,
         scripts=SCRIPTS,
+        site=SITE_FILE,
         uv_image=spec.uv_image,
         tiers=[_step(layer, layers, spec) for layer in shared],
         apt=_apt_step(spec.selection.apt),
+        lock=LOCK_FILE,
+        begin={name: sections.BEGIN.format(name=name) for name in sections.NAMES},
+        finish={name: sections.END.format(name=name) for name in sections.NAMES},
         own=_step(own[0], layers, spec) if own else None,
         account=with_account,
     )
     files = {name: script(name) for name in SCRIPTS}
     files |= {_file(layer): _requirements(layer) for layer in layers}
+    files |= lock_files(layers, None)
+    files[SITE_FILE] = spec.site
     if spec.selection.apt:
         files[APT_FILE] = _lines("Debian packages", spec.selection.apt)
     kernel = {"display_name": f"{spec.image} ({spec.framework} {spec.version})"}
@@ -139,8 +154,35 @@ def render(spec: ImageSpec) -> BuildContext:
     return BuildContext(seal(dockerfile), files, _titles(layers, spec), spec.base_image)
 
 
+def render_resolve(
+    base_image: str, uv_image: str, question: Mapping[str, object], site: str = NO_SITE
+) -> dict[str, bytes]:
+    """The context of a build that only resolves: its first steps are those of the real one."""
+    dockerfile = _TEMPLATES.get_template("resolve.j2").render(
+        base_image=base_image,
+        scripts=SCRIPTS,
+        site=SITE_FILE,
+        uv_image=uv_image,
+        cache=SHARED_CACHE,
+    )
+    files = {name: script(name) for name in SCRIPTS}
+    files |= {"resolve.json": json.dumps(question), SITE_FILE: site}
+    return build_files(files, dockerfile)
+
+
 def _file(layer: PackageLayer) -> str:
     return f"tier-{layer.key}.txt"
+
+
+def _lock(layer: PackageLayer) -> str:
+    return f"tier-{layer.key}.lock"
+
+
+def lock_files(layers: Sequence[PackageLayer], lock: Lock | None) -> dict[str, str]:
+    """The files of the context that hold exact versions; without a lock they say that there is
+    none."""
+    files = {_lock(layer): lock.file(layer.key) if lock else UNLOCKED for layer in layers}
+    return {**files, LOCK_FILE: lock.text() if lock else "{}\n"}
 
 
 def _requirements(layer: PackageLayer) -> str:
@@ -166,6 +208,7 @@ def _step(
         "about": _wrapped([f"{layer.title}. {layer.why}"]),
         "packages": _wrapped(layer.requirements),
         "file": _file(layer),
+        "lock": _lock(layer),
         "cache": cache if spec.uv_image else None,
         "command": json.dumps(["python3", "-B", "/opt/ds01/install.py", *options, *paths]),
     }
@@ -184,6 +227,7 @@ def _titles(layers: Sequence[PackageLayer], spec: ImageSpec) -> dict[str, str]:
         "FROM ": f"Base image {spec.base_image}",
         f"COPY {SCRIPTS[0]}": "The scripts of the build",
         "freeze.py": f"Versions of {spec.framework}",
+        LOCK_FILE: "The exact versions",
         "check.py": f"Check that {spec.framework} is as it was",
         "kernel.": "Notebook kernel",
         "account.": account.TITLE,
@@ -193,7 +237,8 @@ def _titles(layers: Sequence[PackageLayer], spec: ImageSpec) -> dict[str, str]:
         titles[APT_FILE] = "Debian packages"
     for layer in reversed(layers):
         titles[_file(layer)] = _one_line(layer.title)
-    return titles | {"USER ": SETTINGS, "ENV ": SETTINGS, "WORKDIR ": SETTINGS, "CMD ": SETTINGS}
+    settings = dict.fromkeys(("USER ", "ENV ", "WORKDIR ", "CMD "), SETTINGS)
+    return titles | settings | {SITE_FILE: SITE}
 
 
 def _by_hand(spec: ImageSpec) -> str:

@@ -29,7 +29,7 @@ from ds01_jupyter.core.workspace import Place, place
 FileState = Literal["new", "same", "changed", "edited"]
 MAX_BYTES = 1024 * 1024
 PROJECT_CONTEXT = ".ds01"
-_OURS = re.compile(r"tier-[a-z0-9_-]+\.txt|apt-packages\.txt|account\.json")
+_OURS = re.compile(r"tier-[a-z0-9_-]+\.(?:txt|lock)|apt-packages\.txt|account\.json|lock\.json")
 
 
 @dataclass(frozen=True)

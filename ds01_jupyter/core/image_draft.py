@@ -4,23 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from ds01_jupyter.core import dockerfile_store as store
+from ds01_jupyter.core.build_site import site_text
 from ds01_jupyter.core.catalogue import CatalogueFile, Row
 from ds01_jupyter.core.dockerfile import BuildContext, ImageSpec, build_files, render
 from ds01_jupyter.core.engine import BuildPlan, Engine
 from ds01_jupyter.core.identity import Person
+from ds01_jupyter.core.image_builds import sections
 from ds01_jupyter.core.labels import PREFIX, plain
 from ds01_jupyter.core.ledger import ImageRow, Ledger
 from ds01_jupyter.core.models import DockerfilePreview, ImageRequest
 from ds01_jupyter.core.names import image_name, image_reference
 from ds01_jupyter.core.packages import PackageSelection, TierFile
+from ds01_jupyter.core.resolve.lock import Lock
 from ds01_jupyter.core.settings import Settings
 from ds01_jupyter.core.uv_image import uv_reference
 
 IMAGE_PREFIX = f"{PREFIX}.IMAGE"
 UID_LABEL = f"{IMAGE_PREFIX}.UID"
 CACHE_NAMESPACE = "BUILDKIT_CACHE_MOUNT_NS"
+SHARED_NAMESPACE = "ds01"
+
+
+class LastBuild(Protocol):
+    """The build that an image's name stands for: its Dockerfile, and its lock as JSON."""
+
+    @property
+    def dockerfile(self) -> str:
+        """The text that was built."""
+
+    @property
+    def lock(self) -> str | None:
+        """The exact versions; None when nothing was resolved."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +58,19 @@ class Draft:
     """The Dockerfile that lies on disk."""
     state: store.FileState
     stored: Mapping[str, str]
-    """The context that lies beside a kept Dockerfile; empty for a rendered one."""
+    """The context that lies beside a Dockerfile that somebody edited; empty for a rendered one."""
     recorded: ImageRow | None
     """The image of that name as it was built last."""
+    written: str | None = None
+    """The Dockerfile of the build before, with the marked parts as we wrote them."""
+    before: Lock | None = None
+    """The exact versions of the build before."""
+    fresh: bool = False
+    """Whether the newest versions of everything are wanted, and not those of before."""
+    lock: Lock | None = None
+    """The exact versions, once they are resolved."""
+    download: int | None = None
+    """Bytes that the packages are to fetch; None when that is not known."""
 
     @property
     def framework(self) -> str:
@@ -56,9 +83,18 @@ class Draft:
         return self.state == "edited" and self.request.dockerfile == "keep"
 
     @property
+    def renewed(self) -> bool:
+        """Whether the marked parts of a Dockerfile that was edited by hand are renewed."""
+        return self.state == "edited" and self.request.dockerfile == "update"
+
+    @property
     def text(self) -> str:
         """The Dockerfile that is built."""
-        return self.current if self.kept and self.current is not None else self.context.dockerfile
+        if self.current is not None and self.kept:
+            return self.current
+        if self.current is not None and self.renewed:
+            return sections.merged(self.current, self.context.dockerfile) or self.current
+        return self.context.dockerfile
 
     @property
     def files(self) -> dict[str, str]:
@@ -76,16 +112,23 @@ class Draft:
         )
 
     def refuse_edited(self) -> None:
-        """Raise `DockerfileEdited` when nobody said what to do with a changed Dockerfile."""
-        if self.state == "edited" and self.request.dockerfile == "ask":
-            assert self.current is not None
-            raise store.refuse_edited(self.location, self.current, self.context.dockerfile)
+        """Raise `DockerfileEdited` when nobody said what to do with a changed Dockerfile, or when
+        its marked parts are to be renewed and the changes are within them."""
+        if self.state != "edited" or self.request.dockerfile in ("keep", "replace"):
+            return
+        assert self.current is not None
+        if self.renewed and sections.merged(self.current, self.context.dockerfile) is not None:
+            changed = sections.touched(self.current, self.written or self.current)
+            if not changed:
+                return
+        raise store.refuse_edited(self.location, self.current, self.context.dockerfile)
 
     def plan(self, reference: str, inherited: Mapping[str, str]) -> BuildPlan:
         """What the engine is asked; `inherited` are the labels of the base image."""
         # A Dockerfile that somebody wrote could mount any cache of the engine by its name. In a
         # namespace of the person it reaches only the person's own.
-        namespace = f"ds01-{self.person.uid}" if self.kept else "ds01"
+        by_hand = self.kept or self.renewed
+        namespace = f"ds01-{self.person.uid}" if by_hand else SHARED_NAMESPACE
         return BuildPlan(
             files=build_files(self.files, self.text),
             reference=reference,
@@ -128,6 +171,9 @@ def draft(
     person: Person,
     request: ImageRequest,
     architecture: str,
+    last: LastBuild | None = None,
+    *,
+    fresh: bool = False,
 ) -> Draft:
     """Check a request and render its Dockerfile; nothing is written.
 
@@ -152,6 +198,7 @@ def draft(
             path=location.path,
             context=location.context_path,
             uv_image=uv_image,
+            site=site_text(settings),
         )
     )
     current = store.read(location, person)
@@ -159,7 +206,7 @@ def draft(
     ours = recorded is not None and recorded.dockerfile == str(location.path)
     sha256 = recorded.dockerfile_sha256 if recorded is not None and ours else None
     state = store.state(current, context.dockerfile, sha256)
-    kept = state == "edited" and request.dockerfile == "keep"
+    kept = state == "edited" and request.dockerfile in ("keep", "update")
     return Draft(
         person=person,
         request=request,
@@ -174,4 +221,7 @@ def draft(
         state=state,
         stored=store.read_context(location, person) if kept else {},
         recorded=recorded,
+        written=None if last is None else last.dockerfile,
+        before=None if last is None or last.lock is None else Lock.read(last.lock),
+        fresh=fresh,
     )

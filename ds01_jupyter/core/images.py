@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from packaging.requirements import Requirement
 
 from ds01_jupyter.core import dockerfile_store as store
 from ds01_jupyter.core import models
+from ds01_jupyter.core.build_names import Building, BuildNames
+from ds01_jupyter.core.build_rules import BuildRules, rules_of
 from ds01_jupyter.core.builder import build_image
 from ds01_jupyter.core.catalogue import CatalogueFile
+from ds01_jupyter.core.cleanup import quietly
 from ds01_jupyter.core.dockerfile import digest
-from ds01_jupyter.core.engine import ContainerSummary, Engine, ImageSummary, Reporter
-from ds01_jupyter.core.errors import Conflict, Forbidden, InvalidInput, NotFound
-from ds01_jupyter.core.identity import Person
+from ds01_jupyter.core.engine import Engine, Reporter, Silent
+from ds01_jupyter.core.errors import Conflict, NotFound
+from ds01_jupyter.core.identity import Directory, Person
+from ds01_jupyter.core.image_builds.history import Builds
 from ds01_jupyter.core.image_draft import Draft, draft
-from ds01_jupyter.core.labels import PREFIX
+from ds01_jupyter.core.image_prune import Unneeded, unneeded
+from ds01_jupyter.core.image_shares import Shares, share_of
+from ds01_jupyter.core.image_use import ImageUse, ResolvedImage
+from ds01_jupyter.core.image_view import ImageView
 from ds01_jupyter.core.ledger import ImageRow, Ledger
-from ds01_jupyter.core.names import image_name, is_reference, split_full_name, split_reference
+from ds01_jupyter.core.names import image_name
 from ds01_jupyter.core.own_image import make_own_image
 from ds01_jupyter.core.packages import TierFile
+from ds01_jupyter.core.resolve.locking import look
+from ds01_jupyter.core.resolve.popular import POPULAR
+from ds01_jupyter.core.resolve.resolver import Resolver
 from ds01_jupyter.core.settings import Settings
-from ds01_jupyter.core.wording import did_you_mean, quoted
-
-
-@dataclass(frozen=True)
-class ResolvedImage:
-    """What a container may start from. `framework` as AIME's label has it; `architecture` is
-    empty when nothing tells it."""
-
-    reference: str
-    framework: str
-    architecture: str
+from ds01_jupyter.core.wording import did_you_mean
 
 
 class Images:
@@ -48,14 +49,20 @@ class Images:
         catalogue: Callable[[], CatalogueFile],
         tiers: Callable[[], TierFile],
         settings: Settings,
+        groups_of: Callable[[Person], Collection[str]] = lambda person: person.groups,
     ) -> None:
+        """`groups_of` tells the groups that images can be shared with a person through."""
         self._engine = engine
         self._ledger = ledger
         self._catalogue = catalogue
         self._tiers = tiers
         self._settings = settings
-        self._lock = threading.Lock()
-        self._building: set[str] = set()
+        self._names = BuildNames()
+        self._builds = Builds(engine, ledger)
+        self._shares = Shares(ledger)
+        self._view = ImageView(engine, ledger, self._builds, self._shares, settings)
+        self._use = ImageUse(engine, ledger, catalogue, groups_of)
+        self._resolver = Resolver(engine, ledger.mark, self._builds.pins, self._known_packages)
 
     # ---- building --------------------------------------------------------------------------
 
@@ -65,14 +72,29 @@ class Images:
         """The Dockerfile as it would be built; nothing is written."""
         return self._draft(person, request, architecture).preview()
 
+    def resolution(
+        self, person: Person, request: models.ImageRequest, architecture: str
+    ) -> models.Resolution:
+        """What the packages of a request come to; nothing is written, built or pulled."""
+        drafted = self._draft(person, request, architecture)
+        base = self._engine.image(drafted.row.image)
+        return look(self._resolver, drafted, base, Silent())
+
     def check_words(self, request: models.ImageRequest) -> None:
         """Refuse a name or package that cannot be meant, before driver and Docker are asked."""
         image_name(request.name)
         self._tiers().select(request)
 
-    def check(self, person: Person, request: models.ImageRequest, architecture: str) -> None:
-        """Refuse now what `create` would refuse before it begins."""
-        self._draft(person, request, architecture).refuse_edited()
+    def begin(self, person: Person, request: models.ImageRequest, architecture: str) -> Building:
+        """Refuse now what `create` would refuse before it begins, and keep the name for that build.
+
+        Raises `Conflict` while the name is being built, `DockerfileEdited`, and what a preview
+        raises. Who does not go on with `create` releases what this returns.
+        """
+        drafted = self._draft(person, request, architecture)
+        drafted.refuse_edited()
+        self._rules(drafted).check_images(drafted.text)
+        return self._names.take(drafted.reference, request.name)
 
     def create(
         self,
@@ -80,12 +102,26 @@ class Images:
         request: models.ImageRequest,
         architecture: str,
         progress: Reporter,
+        building: Building | None = None,
+        *,
+        fresh: bool = False,
     ) -> models.Image:
-        """Build an image, or build the one of that name anew."""
-        drafted = self._draft(person, request, architecture)
-        drafted.refuse_edited()
-        with self._alone(drafted):
-            row = build_image(self._engine, self._ledger, drafted, progress)
+        """Build an image, or build the one of that name anew; `building` is from `begin`.
+
+        `fresh` brings the newest versions that fit, not those that the image has.
+        """
+        with building or self.begin(person, request, architecture):
+            drafted = self._draft(person, request, architecture, fresh=fresh)
+            drafted.refuse_edited()
+            row = build_image(
+                self._engine,
+                self._ledger,
+                self._resolver,
+                self._builds,
+                drafted,
+                progress,
+                self._rules(drafted),
+            )
         details = {"reference": row.reference, "image": row.image_id, "base": row.base_image}
         self._ledger.record(person.name, row.owner, "image.create", row.name, "done", details)
         return self.get(person, row.name)
@@ -101,7 +137,15 @@ class Images:
         """Make the own image of the container `NAME._.UID`; returns its reference."""
         return make_own_image(self._engine, person, source, container, progress, labels)
 
-    def _draft(self, person: Person, request: models.ImageRequest, architecture: str) -> Draft:
+    def _draft(
+        self,
+        person: Person,
+        request: models.ImageRequest,
+        architecture: str,
+        *,
+        fresh: bool = False,
+    ) -> Draft:
+        row = self._ledger.get_image(person.uid, image_name(request.name))
         return draft(
             self._engine,
             self._ledger,
@@ -111,40 +155,35 @@ class Images:
             person,
             request,
             architecture,
+            None if row is None else self._builds.present(row),
+            fresh=fresh,
         )
 
-    @contextmanager
-    def _alone(self, drafted: Draft) -> Iterator[None]:
-        """One build of a name at a time."""
-        with self._lock:
-            if drafted.reference in self._building:
-                raise Conflict(
-                    f"The image {drafted.request.name} is being built already.",
-                    hint="Wait for that build, or cancel it.",
-                    name=drafted.request.name,
-                )
-            self._building.add(drafted.reference)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._building.discard(drafted.reference)
+    def _rules(self, drafted: Draft) -> BuildRules:
+        catalogue = {row.image for row in self._catalogue().rows}
+        return rules_of(self._settings, catalogue, drafted.uv_image)
 
     # ---- looking ---------------------------------------------------------------------------
 
     def list(self, person: Person) -> list[models.Image]:
-        """A person's own images that are still there, by name."""
+        """A person's own images that are still there by name, then those that others share."""
         present = {ref: image for image in self._engine.list_images() for ref in image.references}
         containers = self._engine.list_containers()
-        return [
-            self._document(row, present[row.reference], containers)
+        own = [
+            self._view.document(person, row, present[row.reference], containers, present)
             for row in self._ledger.list_images(person.uid)
             if row.reference in present
         ]
+        others = [
+            self._view.of_another(row, present[row.reference])
+            for row in self._use.shared(person)
+            if row.reference in present
+        ]
+        return own + others
 
     def get(self, person: Person, name: str) -> models.Image:
         """One image of a person; `NotFound`."""
-        row = self._row(person, name)
+        row = self.row(person, name)
         found = self._engine.image(row.reference)
         if found is None:
             raise NotFound(
@@ -153,11 +192,14 @@ class Images:
                 name=name,
                 dockerfile=row.dockerfile,
             )
-        return self._document(row, found, self._engine.list_containers())
+        document = self._view.document(person, row, found, self._engine.list_containers())
+        build = self._builds.present(row)
+        packages = None if build is None or build.packages is None else dict(build.packages)
+        return document.model_copy(update={"packages": packages})
 
     def dockerfile(self, person: Person, name: str) -> models.DockerfilePreview:
         """The Dockerfile of an image as it lies on disk, with the files of its context."""
-        row = self._row(person, name)
+        row = self.row(person, name)
         location = store.stored(self._settings, person, row.dockerfile)
         text = store.read(location, person)
         if text is None:
@@ -176,10 +218,10 @@ class Images:
 
     def remove(self, person: Person, name: str) -> None:
         """Remove an image that no container uses; its Dockerfile stays."""
-        row = self._row(person, name)
+        row = self.row(person, name)
         found = self._engine.image(row.reference)
         if found is not None:
-            users = self._users(row, found, self._engine.list_containers())
+            users = self._view.users(row, found, self._engine.list_containers())
             if users:
                 raise Conflict(
                     f"The image {name} is used by {', '.join(users)}.",
@@ -188,47 +230,91 @@ class Images:
                     containers=list(users),
                 )
             self._engine.remove_image(row.reference)
+        self._builds.forget(row)
+        self._shares.end(row)
         self._ledger.delete_image(person.uid, name)
         details = {"reference": row.reference, "image": row.image_id}
         self._ledger.record(person.name, row.owner, "image.remove", name, "done", details)
 
     def resolve(self, person: Person, text: str) -> ResolvedImage:
-        """What a person means by an image: the name of one's own, a reference, or an id.
+        """What a person means by an image, and may start from; see `ImageUse.resolve`."""
+        return self._use.resolve(person, text)
 
-        Raises `Forbidden` for an image or container image of somebody else, `NotFound`,
-        `InvalidInput`.
-        """
-        rows = self._ledger.list_images()
-        mine = next(
-            (r for r in rows if r.uid == person.uid and text in (r.name, r.reference)), None
+    def share(
+        self, person: Person, name: str, request: models.ImageShareRequest, accounts: Directory
+    ) -> models.Image:
+        """Let a user or a group start containers from an image of one's own."""
+        row = self.row(person, name)
+        share = share_of(row, request.user, request.group, accounts)
+        self._shares.begin(row, share)
+        details = {"kind": share.kind, "with": share.label}
+        self._ledger.record(person.name, row.owner, "image.share", name, "done", details)
+        return self.get(person, name)
+
+    def unshare(
+        self, person: Person, name: str, request: models.ImageShareRequest, accounts: Directory
+    ) -> models.Image:
+        """End that; containers that were made from the image go on."""
+        row = self.row(person, name)
+        share = share_of(row, request.user, request.group, accounts)
+        self._shares.stop(row, share)
+        details = {"kind": share.kind, "with": share.label}
+        self._ledger.record(person.name, row.owner, "image.unshare", name, "done", details)
+        return self.get(person, name)
+
+    def prune(
+        self, person: Person, request: models.ImagePruneRequest
+    ) -> Sequence[models.PrunedImage]:
+        """Remove what nobody needs any more, or only tell it; see `ImagePruneRequest`."""
+        found = unneeded(
+            self._engine,
+            self._ledger.list_images(None if request.everybody else person.uid),
+            self._builds,
+            self._view,
+            datetime.now(UTC) - timedelta(days=request.days),
         )
-        if mine is not None:
-            self.get(person, mine.name)
-            request = _request(mine)
-            framework = f"{request.framework}-{request.version}"
-            return ResolvedImage(mine.reference, framework, request.architecture or "")
-        if not is_reference(text) and not text.startswith("sha256:"):
-            raise InvalidInput(
-                f"{quoted(text)} is not the name of an image.",
-                hint="Give the name of one of yours, or a reference such as NAME:TAG.",
-                image=text,
-            )
-        found = self._engine.image(text)
-        if found is None:
-            names = [row.name for row in rows if row.uid == person.uid]
-            raise NotFound(
-                f"There is no image {quoted(text)} on this machine.",
-                hint=did_you_mean(text, names) or "Build one first, or start from a framework.",
-                image=text,
-            )
-        self._refuse_others(person, text, found, rows)
-        label = found.labels.get(f"{PREFIX}.FRAMEWORK")
-        framework = label or self._framework_of(found) or "Custom-image"
-        return ResolvedImage(text, framework, found.labels.get(f"{PREFIX}.ARCH", ""))
+        if not request.dry_run:
+            for item in found:
+                self._prune(person, item)
+        return [item.document for item in found]
+
+    def _prune(self, person: Person, item: Unneeded) -> None:
+        row = item.row
+        with self._names.take(row.reference, row.name):
+            if item.build is not None:
+                self._builds.drop(row, item.build)
+            else:
+                quietly(self._engine.remove_image, row.reference)
+                self._builds.forget(row)
+                self._shares.end(row)
+                self._ledger.delete_image(row.uid, row.name)
+        details = {"reference": item.document.reference, "build": item.document.build}
+        self._ledger.record(person.name, row.owner, "image.prune", row.name, "done", details)
 
     # ---- helpers ---------------------------------------------------------------------------
 
-    def _row(self, person: Person, name: str) -> ImageRow:
+    def framework_of_reference(self, reference: str) -> tuple[str, str] | None:
+        """Framework and version of an image of the catalogue, None for any other."""
+        for row in self._catalogue().rows:
+            if reference in (row.image, f"{row.image}:latest"):
+                return row.framework, row.version
+        return None
+
+    def _known_packages(self) -> set[str]:
+        """Names that a person may have meant."""
+        tiers = self._tiers()
+        packages = [p.name for tier in (tiers.base, *tiers.use_cases) for p in tier.packages]
+        return {Requirement(text).name for text in packages} | POPULAR
+
+    @contextmanager
+    def alone(self, person: Person, name: str) -> Iterator[ImageRow]:
+        """An image while nobody builds it; `NotFound`, `Conflict`."""
+        row = self.row(person, name)
+        with self._names.take(row.reference, name):
+            yield self.row(person, name)
+
+    def row(self, person: Person, name: str) -> ImageRow:
+        """An image of a person in the ledger; `NotFound`."""
         row = self._ledger.get_image(person.uid, image_name(name))
         if row is None:
             names = [one.name for one in self._ledger.list_images(person.uid)]
@@ -238,66 +324,3 @@ class Images:
                 name=name,
             )
         return row
-
-    def _refuse_others(
-        self, person: Person, text: str, found: ImageSummary, rows: Sequence[ImageRow]
-    ) -> None:
-        """By the ledger and by the name of a container's image, never by a label."""
-        owners = {r.uid for r in rows if r.image_id == found.id or r.reference in found.references}
-        for reference in found.references:
-            parts = split_reference(reference)
-            of_container = split_full_name(parts[1]) if parts and parts[1] else None
-            if of_container is not None:
-                owners.add(of_container[1])
-        if owners and person.uid not in owners:
-            raise Forbidden(
-                f"The image {text} belongs to somebody else.",
-                hint="Ask its owner for the Dockerfile, and build it as your own.",
-                image=text,
-            )
-
-    def _framework_of(self, found: ImageSummary) -> str | None:
-        for row in self._catalogue().rows:
-            if row.image in found.references or f"{row.image}:latest" in found.references:
-                return f"{row.framework}-{row.version}"
-        return None
-
-    def _users(
-        self, row: ImageRow, found: ImageSummary, containers: Sequence[ContainerSummary]
-    ) -> tuple[str, ...]:
-        """Names of the containers that were made from an image, or that use it directly."""
-        ours = {one.full_name: one for one in self._ledger.containers()}
-        users = []
-        for container in containers:
-            made = ours.get(container.full_name)
-            from_it = made is not None and made.document.get("image") == row.reference
-            if from_it or container.image_id == found.id or container.image == row.reference:
-                mine = made is not None and made.uid == row.uid
-                users.append(made.name if made is not None and mine else container.full_name)
-        return tuple(sorted(users))
-
-    def _document(
-        self, row: ImageRow, found: ImageSummary, containers: Sequence[ContainerSummary]
-    ) -> models.Image:
-        request = _request(row)
-        return models.Image(
-            name=row.name,
-            reference=row.reference,
-            id=found.id,
-            managed=True,
-            owner=row.owner,
-            framework=f"{request.framework}-{request.version}",
-            base_image=row.base_image,
-            created=row.created,
-            size=found.size,
-            base=request.base,
-            use_cases=request.use_cases,
-            pip=request.pip,
-            apt=request.apt,
-            dockerfile=row.dockerfile,
-            containers=list(self._users(row, found, containers)),
-        )
-
-
-def _request(row: ImageRow) -> models.ImageRequest:
-    return models.ImageRequest.model_validate_json(row.request_json)

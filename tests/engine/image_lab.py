@@ -102,7 +102,15 @@ class ImageLab:
         return sorted(str(path.relative_to(home)) for path in home.rglob("*"))
 
     def left(self) -> list[str]:
-        """References that are there because of this test, finished or not."""
+        """References that are there because of this test, finished or not; without the names of
+        the builds that are kept."""
+        return [reference for reference in self._all() if ":build-" not in reference]
+
+    def kept(self) -> list[str]:
+        """The names of the builds that are kept."""
+        return [reference for reference in self._all() if ":build-" in reference]
+
+    def _all(self) -> list[str]:
         return [
             reference
             for image in self.engine.list_images()
@@ -117,7 +125,7 @@ class ImageLab:
         for container in self.engine.list_containers():
             if self.name in container.full_name:
                 self.engine.remove_container(container.id, force=True)
-        for reference in self.left():
+        for reference in self._all():
             self.engine.remove_image(reference, force=True)
         self.engine.close()
         self.ledger.close()

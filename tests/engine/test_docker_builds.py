@@ -21,18 +21,27 @@ from tests.rig.fixtures import RigEngine
 
 pytestmark = pytest.mark.engine
 Builder = Literal["buildkit", "classic"]
+Route = Literal["api", "buildx", "classic"]
+
+
+@pytest.fixture(params=["api", "buildx", "classic"])
+def route(request: pytest.FixtureRequest) -> Route:
+    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def engine(rig_engine: RigEngine) -> Iterator[DockerEngine]:
-    found = DockerEngine(rig_engine.docker_host)
+def builder(route: Route) -> Builder:
+    return "classic" if route == "classic" else "buildkit"
+
+
+@pytest.fixture
+def engine(rig_engine: RigEngine, request: pytest.FixtureRequest) -> Iterator[DockerEngine]:
+    """By the route of the test, where it asks for one."""
+    wanted = request.getfixturevalue("route") if "route" in request.fixturenames else "auto"
+    plugin = request.getfixturevalue("rig_buildx") if wanted == "buildx" else ""
+    found = DockerEngine(rig_engine.docker_host, build_route=wanted, buildx=str(plugin))
     yield found
     found.close()
-
-
-@pytest.fixture(params=["buildkit", "classic"])
-def builder(request: pytest.FixtureRequest) -> Builder:
-    return request.param  # type: ignore[no-any-return]
 
 
 class Heard(Silent):
@@ -102,8 +111,9 @@ def plan(rig_engine: RigEngine, mark: str, builder: Builder, *steps: str) -> Bui
 
 
 def test_a_build_reports_its_steps_and_keeps_labels_as_they_are(
-    rig_engine: RigEngine, engine: DockerEngine, unique_name: str, builder: Builder
+    rig_engine: RigEngine, engine: DockerEngine, unique_name: str, builder: Builder, route: Route
 ) -> None:
+    assert engine.info().route == route
     heard = Heard()
     wanted = plan(rig_engine, unique_name, builder, 'RUN ["cat", "/a.txt"]')
     built = engine.build(wanted, heard)
@@ -163,7 +173,7 @@ def test_a_dockerfile_that_cannot_be_read_is_a_failed_build(
     assert made_with(rig_engine, unique_name) == ([], [])
 
 
-def test_a_cancelled_build_ends_its_step_and_leaves_nothing(
+def test_f46_a_cancelled_build_ends_its_step_and_leaves_nothing(
     rig_engine: RigEngine, engine: DockerEngine, unique_name: str, builder: Builder
 ) -> None:
     code = "print('begun', flush=True); import time; time.sleep(90)"
@@ -203,7 +213,7 @@ def test_a_cancel_after_the_end_does_no_harm(
     engine.remove_image(unique_name)
 
 
-def test_the_automatic_choice_is_buildkit_here(
+def test_f34_the_automatic_choice_is_buildkit_here(
     rig_engine: RigEngine, engine: DockerEngine, unique_name: str
 ) -> None:
     mount = 'RUN --mount=type=tmpfs,target=/mnt ["true"]'

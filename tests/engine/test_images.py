@@ -59,7 +59,8 @@ def test_an_image_with_all_that_was_promised(lab: ImageLab, either: str) -> None
     assert image.reference == f"{lab.name}-john.doe:latest"
     assert (image.owner, image.framework) == ("john.doe", "Pytorch-2.5.1")
     phases = [phase for phase, _, _ in heard.steps]
-    assert list(dict.fromkeys(phases)) == ["prepare", "build", "check"]
+    resolved = ["resolve"] if either == "buildkit" else []
+    assert list(dict.fromkeys(phases)) == ["prepare", *resolved, "build", "check"]
     assert any(": Debian packages" in detail for _, _, detail in heard.steps)
     assert any(": Base image" in detail for _, _, detail in heard.steps)
 
@@ -102,7 +103,8 @@ def test_an_image_with_all_that_was_promised(lab: ImageLab, either: str) -> None
     assert lab.run(image.reference, "tree", "--version").startswith("tree")
     rubbish = "find /var/lib/apt/lists /root /opt/ds01/bin -type f -size +100k 2>&1 || true"
     assert "/" not in lab.run(image.reference, "sh", "-c", rubbish).replace("/opt/ds01/bin", "")
-    assert lab.images.list(lab.person) == [image]
+    listed = image.model_copy(update={"packages": None})  # these are told of one image only
+    assert lab.images.list(lab.person) == [listed]
     assert len(lab.left()) == 1
 
 
@@ -126,9 +128,10 @@ def test_no_change_is_the_same_image_and_one_more_package_another(lab: ImageLab)
     assert changed is not None
     # Base image (two), scripts, freeze, and the tier's two.
     assert len(shared_layers(details, changed)) == 6
-    # The one before is not left dangling.
-    assert lab.engine.image(first.id) is None
+    # The one before is not left dangling: it has the name of its build.
     assert lab.left() == [other.reference]
+    assert sorted(lab.kept()) == [f"{lab.name}-john.doe:build-{n}" for n in (1, 2)]
+    assert (first.build, again.build, other.build) == (1, 1, 2)
 
 
 def test_two_people_share_the_layers_of_the_same_tiers(lab: ImageLab) -> None:
@@ -145,7 +148,7 @@ def test_two_people_share_the_layers_of_the_same_tiers(lab: ImageLab) -> None:
     assert lab.run(yours.references[0], "id", "-un", user=str(bob.uid)) == "Bob@lab\n"
 
 
-def test_an_account_costs_next_to_nothing_whatever_its_number(lab: ImageLab) -> None:
+def test_f19_an_account_costs_next_to_nothing_whatever_its_number(lab: ImageLab) -> None:
     """useradd would write a sparse lastlog of many gigabytes for such a number."""
     image = lab.create()
     base = lab.engine.image(lab.rig.base_image)
@@ -160,9 +163,12 @@ def test_the_tensorflow_base_keeps_its_own(lab: ImageLab) -> None:
 
 
 def test_a_package_that_wants_another_torch_fails_the_build(lab: ImageLab, either: str) -> None:
-    with pytest.raises(BuildFailed, match="Your own packages") as caught:
+    with pytest.raises(BuildFailed) as caught:
         lab.create(pip=["torchvision>=0.21"])
-    assert "do not fit together, or not with the framework" in caught.value.message
+    if either == "buildkit":
+        assert "stays as it is" in caught.value.message
+    else:
+        assert "do not fit together, or not with the framework" in caught.value.message
     assert "torchvision" in "\n".join(caught.value.details["log"])
     assert lab.files() == []
     assert lab.left() == []
@@ -250,7 +256,7 @@ def test_a_cancel_at_the_last_moment_takes_back_files_and_name(lab: ImageLab) ->
     assert lab.left() == [image.reference]
 
 
-def test_a_hand_edited_dockerfile_is_asked_about(lab: ImageLab) -> None:
+def test_b28_a_hand_edited_dockerfile_is_asked_about(lab: ImageLab) -> None:
     lab.create()
     path = lab.person.home / "dockerfiles" / f"{lab.name}.Dockerfile"
     edited = path.read_text() + 'RUN ["touch", "/mine"]\n'
@@ -259,7 +265,7 @@ def test_a_hand_edited_dockerfile_is_asked_about(lab: ImageLab) -> None:
     preview = lab.images.preview(lab.person, lab.request(), ARCHITECTURE)
     assert preview.state == "edited"
     with pytest.raises(DockerfileEdited) as caught:
-        lab.images.check(lab.person, lab.request(), ARCHITECTURE)
+        lab.images.begin(lab.person, lab.request(), ARCHITECTURE).release()
     assert '-RUN ["touch", "/mine"]' in caught.value.details["diff"]
     with pytest.raises(DockerfileEdited):
         lab.create(pip=["einops"])

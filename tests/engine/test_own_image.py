@@ -54,7 +54,7 @@ def test_of_an_image_of_ones_own(lab: ImageLab) -> None:
     assert lab.engine.image(second) is not None
 
 
-def test_of_a_bare_framework_it_gets_the_account(lab: ImageLab) -> None:
+def test_b24_of_a_bare_framework_it_gets_the_account(lab: ImageLab) -> None:
     reference = own(lab, lab.rig.base_image)
     assert reference.startswith(f"{lab.rig.base_image}:{lab.name}")
     user = f"{lab.person.uid}:{lab.person.gid}"

@@ -9,7 +9,11 @@ import shutil
 import subprocess
 import sys
 
+from mirrors import apt_options
+
 LISTS = "/var/lib/apt/lists"
+CACHES = ("/var/cache/apt/pkgcache.bin", "/var/cache/apt/srcpkgcache.bin")
+"""These name the mirrors."""
 
 
 def main(arguments):
@@ -18,10 +22,14 @@ def main(arguments):
         names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "--no-remove"]
-    code = subprocess.call(["apt-get", "update", "-q"], env=environment)
-    if code == 0:
-        code = subprocess.call(install + ["--"] + names, env=environment)
+    with apt_options() as options:
+        code = subprocess.call(["apt-get", "update", "-q"] + options, env=environment)
+        if code == 0:
+            code = subprocess.call(install + options + ["--"] + names, env=environment)
     subprocess.call(["apt-get", "clean"])
+    for path in CACHES:
+        if os.path.exists(path):
+            os.unlink(path)
     for entry in os.listdir(LISTS):
         path = os.path.join(LISTS, entry)
         if os.path.isdir(path) and not os.path.islink(path):

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-from distributions import FAMILIES, installed
+from distributions import FAMILIES, installed, unmet
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 IMPORTS = ("torch", "torchvision", "torchaudio", "tensorflow", "jax", "mxnet")
@@ -38,8 +38,11 @@ def main():
     with open(os.path.join(HERE, "constraints.txt"), "w") as file:
         file.write("\n".join(lines) + "\n")
     loadable = [module for module in IMPORTS if module in frozen and imports(module)]
+    before = {"versions": frozen, "imports": loadable}
+    before["packages"] = {name: version for name, (version, _) in packages.items()}
+    before["unmet"] = sorted(unmet(packages) or ())
     with open(os.path.join(HERE, "framework.json"), "w") as file:
-        json.dump({"versions": frozen, "imports": loadable}, file, indent=1, sort_keys=True)
+        json.dump(before, file, indent=1, sort_keys=True)
     print("Framework of the base image: " + (", ".join(lines[1:]) or "none"))
 
 

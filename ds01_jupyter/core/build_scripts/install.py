@@ -1,8 +1,9 @@
 """Install requirement files: `install.py [--wheels-only] FILE...`.
 
 All files are resolved together, so that a later tier cannot break an earlier one; what is
-installed and fits already stays. uv does it where the build lends it and the Python is new enough,
-else pip. PIP_CONSTRAINT and UV_CONSTRAINT of the image keep the framework as it is.
+installed and fits already stays. The exact versions stand in FILE's lock beside it (`tier-x.lock`
+for `tier-x.txt`), as they were resolved before the build. uv does it where the build lends it and
+the Python is new enough, else pip. constraints.txt keeps the framework as it is.
 """
 # mypy: ignore-errors
 
@@ -13,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from py_compile import compile as compile_file
 
 from distributions import installed
+from mirrors import environment as surroundings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 UV = os.path.join(HERE, "bin", "uv")
@@ -70,14 +72,22 @@ def compile_quietly(path):
 def main(arguments):
     """Run the installer, then compile once here: people cannot write into the image later."""
     options = ["--only-binary", ":all:"] if "--wheels-only" in arguments else []
+    # Named here too: with a -c of its own, uv does not look at UV_CONSTRAINT.
+    constraints = [os.path.join(HERE, "constraints.txt")]
     for path in arguments:
         if not path.startswith("--"):
             options += ["-r", path]
+            constraints.append(os.path.splitext(path)[0] + ".lock")
+    for path in constraints:
+        if os.path.exists(path):
+            options += ["-c", path]
     before = installed()
     command = uv_command() if uv_runs() else pip_command()
     environment = dict(os.environ, UV_LINK_MODE="copy", UV_NO_PROGRESS="1")
     environment.update(PIP_BREAK_SYSTEM_PACKAGES="1", PIP_ROOT_USER_ACTION="ignore")
-    code = subprocess.call(command + options, env=environment)
+    with surroundings() as extra:
+        environment.update(extra)
+        code = subprocess.call(command + options, env=environment)
     if code == 0:
         with ProcessPoolExecutor() as pool:
             list(pool.map(compile_quietly, new_sources(before), chunksize=50))

@@ -1,0 +1,2 @@
+"""From the files that people have (requirements.txt, pyproject.toml, environment.yml, a Dockerfile)
+to the packages of an image."""
