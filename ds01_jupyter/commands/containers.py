@@ -11,7 +11,7 @@ from ds01_jupyter.commands.parser import UsageProblem
 from ds01_jupyter.commands.requests import container_request
 from ds01_jupyter.commands.work import Work
 from ds01_jupyter.core import models
-from ds01_jupyter.render import Note, View, views
+from ds01_jupyter.render import Note, View, life_views, views
 
 
 def create(context: Context, arguments: Namespace) -> Any:
@@ -26,18 +26,22 @@ def create(context: Context, arguments: Namespace) -> Any:
     request = container_request(arguments, arguments.name, arguments.image)
     if arguments.guided:
         context.say(GUIDE_CONTAINER)
-    return context.follow(Work(context.client(), [container_step(request)]), arguments)
+    step = container_step(request, wait=arguments.wait)
+    return context.follow(Work(context.client(), [step]), arguments)
 
 
 def listing(context: Context, arguments: Namespace) -> View:
     """`container list [--all]`."""
     documents = context.client().containers(all=arguments.all)
+    context.time_told = not arguments.all
     return views.containers(documents, everybody=arguments.all, prog=context.prog)
 
 
 def show(context: Context, arguments: Namespace) -> View:
     """`container show NAME`."""
-    return views.container(context.client().container(arguments.name))
+    document = context.client().container(arguments.name)
+    context.time_told = True
+    return views.container(document, context.prog)
 
 
 def start(context: Context, arguments: Namespace) -> View:
@@ -50,7 +54,10 @@ def stop(context: Context, arguments: Namespace) -> View:
     """`container stop NAME`."""
     document = context.client().stop_container(arguments.name)
     name = document.name
-    kept = "its workspace and its GPU slot are kept" if document.gpus else "its workspace is kept"
+    kept = "its workspace is kept"
+    if document.gpus:
+        until = life_views.gpu_kept_until(document.life)
+        kept = f"{kept}, and its GPU slot {until}" if until else f"{kept} and so is its GPU slot"
     again = context.command(f"container start {name}")
     free = (
         f", {context.command(f'container remove {name}')} frees the slot" if document.gpus else ""

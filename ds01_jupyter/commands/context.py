@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ds01_jupyter.commands.work import Work
     from ds01_jupyter.render import View
 
-WizardKind = Literal["create", "image", "container"]
+WizardKind = Literal["create", "image", "container", "update"]
 
 
 class Context(ABC):
@@ -23,6 +23,8 @@ class Context(ABC):
     prog = "ds01"
     failed = False
     """Whether the last answer, though given, is bad news: a command then ends with status 1."""
+    time_told = False
+    """Whether the last answer says itself what will soon happen to one's containers."""
 
     def __init__(self, server: str | None = None) -> None:
         self.server = server
@@ -35,6 +37,11 @@ class Context(ABC):
 
             self._client = Client.discover(self.server)
         return self._client
+
+    @property
+    def connected(self) -> bool:
+        """Whether a command has spoken to the server."""
+        return self._client is not None
 
     def forget_client(self) -> None:
         """Look for the server again next time: it may have been restarted elsewhere."""
@@ -65,6 +72,10 @@ class Context(ABC):
     def watch(self, pictures: Iterator[View]) -> Any:
         """Show the GPUs as they change, each picture in place of the one before; answers with what
         is still to be shown then. A notebook has a widget for it and leaves `pictures` alone."""
+
+    @abstractmethod
+    def show(self, view: View) -> None:
+        """Show something on the way to the answer."""
 
     @abstractmethod
     def say(self, text: str) -> None:

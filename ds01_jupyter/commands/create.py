@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ds01_jupyter.client_error import ClientError
 from ds01_jupyter.commands.context import Context
+from ds01_jupyter.commands.image_files import take_files
 from ds01_jupyter.commands.requests import container_request, image_name, image_request
 from ds01_jupyter.commands.work import Step, Work
 from ds01_jupyter.core import models
+from ds01_jupyter.render.why_views import NO_FREE_SLOT
+
+if TYPE_CHECKING:
+    from ds01_jupyter.client import Client
 
 GUIDE_IMAGE = (
     "An image is the software: the framework from the catalogue, then the tiers that you chose "
@@ -23,6 +28,7 @@ GUIDE_CONTAINER = (
 
 def everything(context: Context, arguments: Namespace) -> Any:
     """`create [NAME --framework F ...]`: image, then container."""
+    take_files(context, arguments)
     if not arguments.name or not arguments.framework:
         return context.wizard("create", arguments)
     name = arguments.name
@@ -32,20 +38,26 @@ def everything(context: Context, arguments: Namespace) -> Any:
     if arguments.guided:
         context.say(f"Step 1 of 2. {GUIDE_IMAGE}")
         context.say(f"Step 2 of 2. {GUIDE_CONTAINER}")
-    return context.follow(create_work(context, image, container), arguments)
+    return context.follow(create_work(context, image, container, wait=arguments.wait), arguments)
 
 
 def create_work(
-    context: Context, image: models.ImageRequest, container: models.ContainerRequest
+    context: Context,
+    image: models.ImageRequest,
+    container: models.ContainerRequest,
+    *,
+    wait: bool = False,
 ) -> Work:
-    """The image's build, then the container."""
+    """The image's build, then the container; `wait`: in the queue, when nothing fits."""
     again = context.command(f"container create {container.name} --image {image.name}")
     return Work(
         context.client(),
         [
             image_step(image),
             container_step(
-                container, f"The image {image.name} is built; {again} makes the container."
+                container,
+                f"The image {image.name} is built; {again} makes the container.",
+                wait=wait,
             ),
         ],
     )
@@ -56,11 +68,20 @@ def image_step(request: models.ImageRequest) -> Step:
     return Step(f"image {request.name}", lambda client: client.create_image(request))
 
 
-def container_step(request: models.ContainerRequest, repair: str = "") -> Step:
-    """Creating a container."""
-    return Step(
-        f"container {request.name}", lambda client: client.create_container(request), repair
-    )
+def container_step(
+    request: models.ContainerRequest, repair: str = "", *, wait: bool = False
+) -> Step:
+    """Creating a container; `wait`: when no slot fits, first a place in the queue."""
+
+    def begin(client: Client) -> models.Operation | models.QueueEntry:
+        try:
+            return client.create_container(request)
+        except ClientError as error:
+            if not wait or error.code != NO_FREE_SLOT:
+                raise
+            return client.join_queue(request)
+
+    return Step(f"container {request.name}", begin, repair, waits=wait)
 
 
 def check_early(context: Context, name: str) -> None:

@@ -7,9 +7,19 @@ are, for the completer.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
+from ds01_jupyter.commands.grammar_images import NAME_HELP, framework_options, image_options, images
+from ds01_jupyter.commands.grammar_images import recreate as recreate_container
+from ds01_jupyter.commands.grammar_parts import argument as _argument
+from ds01_jupyter.commands.grammar_parts import commands as _commands
+from ds01_jupyter.commands.grammar_parts import listing as _listing
+from ds01_jupyter.commands.grammar_parts import named as _named
+from ds01_jupyter.commands.grammar_parts import removal as _removal
+from ds01_jupyter.commands.grammar_parts import verb as _verb
+from ds01_jupyter.commands.grammar_parts import work_options as _work_options
+from ds01_jupyter.commands.grammar_reservations import reservations
+from ds01_jupyter.commands.grammar_waiting import waiting
 from ds01_jupyter.commands.parser import Parser
 
 DESCRIPTION = "GPU containers from the notebook and the terminal."
@@ -20,7 +30,6 @@ EXAMPLES = """
   {prog} gpus                            who has which GPU slot
   {prog} container stop demo             stop it; the workspace stays
 """
-NAME_HELP = "a name: letters, digits, - and _"
 
 
 def build(prog: str = "ds01") -> Parser:
@@ -46,9 +55,11 @@ def build(prog: str = "ds01") -> Parser:
     _argument(helper, "words", nargs="*", metavar="COMMAND", help="the command to explain")
     _listing(_verb(verbs, "status", "overview.status", "you, this machine and your containers"))
     _create(verbs)
-    _images(verbs)
+    images(verbs)
     _containers(verbs)
     _machine(verbs)
+    waiting(verbs)
+    reservations(verbs)
     _operations(verbs)
     _mig(verbs)
     _verb(verbs, "version", "overview.version", "the versions of this command and the server")
@@ -67,31 +78,14 @@ def _create(verbs: Any) -> None:
         "at once:\nbuild the image NAME, then start the container NAME from it.",
     )
     _argument(create, "name", nargs="?", metavar="NAME", help=NAME_HELP)
-    _image_options(create)
+    image_options(create)
     _container_options(create)
     _work_options(create)
 
 
-def _images(verbs: Any) -> None:
-    group = _verb(verbs, "image", "overview.which", "images: create, list, show, remove")
-    images = _commands(group, "DO")
-    create = _verb(images, "create", "images.create", "build an image")
-    _argument(create, "name", nargs="?", metavar="NAME", help=NAME_HELP)
-    _image_options(create)
-    _work_options(create)
-    _argument(
-        create, "--preview", action="store_true", help="show the Dockerfile and build nothing"
-    )
-    _listing(_verb(images, "list", "images.listing", "your images and the others here"))
-    _listing(_named(images, "show", "images.show", "one image and what is in it", "image"))
-    _removal(_named(images, "remove", "images.remove", "remove an image of yours", "image"))
-    text = "the Dockerfile that an image was built from"
-    _listing(_named(images, "dockerfile", "images.dockerfile", text, "image"))
-
-
 def _containers(verbs: Any) -> None:
     group = _verb(
-        verbs, "container", "overview.which", "containers: create, list, start, stop, logs, remove"
+        verbs, "container", "overview.which", "containers: create, list, start, stop, remove, ..."
     )
     containers = _commands(group, "DO")
     create = _verb(
@@ -102,7 +96,7 @@ def _containers(verbs: Any) -> None:
     )
     _argument(create, "name", nargs="?", metavar="NAME", help=NAME_HELP)
     _argument(create, "--image", metavar="IMAGE", complete="image", help="an image on this machine")
-    _framework_options(create)
+    framework_options(create)
     _container_options(create)
     _argument(create, "--no-start", action="store_true", help="create it, but do not start it")
     _work_options(create)
@@ -112,6 +106,10 @@ def _containers(verbs: Any) -> None:
     _listing(_named(containers, "show", "containers.show", "one container and its limits"))
     _listing(_named(containers, "start", "containers.start", "start a stopped container"))
     _listing(_named(containers, "stop", "containers.stop", "stop it; the workspace stays"))
+    alive = _named(containers, "keep-alive", "lifetime.keep_alive", "do not stop it for idling")
+    _argument(alive, "--hours", type=float, metavar="N", help="absent: as long as is allowed")
+    _listing(alive)
+    recreate_container(containers)
     logs = _named(containers, "logs", "containers.logs", "the end of its output")
     _argument(logs, "--tail", type=int, default=200, metavar="N", help="lines (200)")
     _listing(logs)
@@ -121,6 +119,8 @@ def _containers(verbs: Any) -> None:
 def _machine(verbs: Any) -> None:
     _gpus(verbs)
     _limits(verbs)
+    text = "what you were warned of, and what was done"
+    _listing(_verb(verbs, "notices", "lifetime.notices", text))
     catalogue = _verb(verbs, "catalogue", "overview.catalogue", "the frameworks and versions")
     _argument(
         catalogue, "framework", nargs="?", metavar="FRAMEWORK", complete="framework", help="only it"
@@ -216,68 +216,6 @@ def _terminal_only(verbs: Any) -> None:
 # ---- options that several commands share ---------------------------------------------------
 
 
-def _framework_options(parser: Parser) -> None:
-    group = parser.add_argument_group("framework")
-    _argument(
-        group,
-        "--framework",
-        "-f",
-        metavar="F",
-        complete="framework",
-        help="Pytorch, Tensorflow, ...",
-    )
-    _argument(group, "--version", metavar="V", complete="version", help="absent: the newest")
-    _argument(
-        group,
-        "--architecture",
-        metavar="A",
-        complete="architecture",
-        help="absent: the one of this machine",
-    )
-
-
-def _image_options(parser: Parser) -> None:
-    _framework_options(parser)
-    tiers = parser.add_argument_group("packages")
-    _argument(
-        tiers,
-        "--base",
-        metavar="TIER",
-        complete="base",
-        help='defaults (absent), none, or your choice: "numpy pandas"',
-    )
-    for option, short, metavar, complete, text in (
-        ("--use-case", "-t", "KEY", "use_case", "cv, nlp, rl, ml: see `packages`"),
-        ("--pip", "-p", "PACKAGE", None, 'your own, such as "einops>=0.8"'),
-        ("--apt", None, "PACKAGE", None, "Debian packages, such as ffmpeg"),
-    ):
-        names = [option, short] if short else [option]
-        _argument(
-            tiers,
-            *names,
-            nargs="+",
-            action="extend",
-            metavar=metavar,
-            complete=complete,
-            help=text,
-        )
-    files = parser.add_argument_group("Dockerfile")
-    _argument(
-        files,
-        "--project",
-        metavar="DIR",
-        complete="directory",
-        help="keep it in this project; absent: in ~/dockerfiles",
-    )
-    _argument(
-        files,
-        "--dockerfile",
-        choices=["ask", "keep", "replace"],
-        default="ask",
-        help="what to do with one that you edited (ask)",
-    )
-
-
 def _container_options(parser: Parser) -> None:
     group = parser.add_argument_group("container")
     for folder, text in (
@@ -292,58 +230,8 @@ def _container_options(parser: Parser) -> None:
         default="any",
         metavar="WHAT",
         complete="gpu",
-        help="any, none (CPU only), whole, a MIG profile (1g.5gb), a slot (0:1)",
+        help="any (whatever is free that fits), none (CPU only), whole, a MIG profile (1g.5gb), "
+        "memory (10GB, or more), shared (a share of a GPU), a slot (0:1)",
     )
     _argument(group, "--gpus", type=int, default=1, metavar="N", help="how many such slots (1)")
-
-
-def _work_options(parser: Parser) -> None:
-    group = parser.add_argument_group("how it runs")
-    _argument(group, "--guided", action="store_true", help="explain each step")
-    _argument(group, "--wait", action="store_true", help="in a notebook: wait for the end")
-    _argument(group, "--log", action="store_true", help="show the whole log")
-    _argument(group, "--json", action="store_true", help="answer with the API's document")
-
-
-def _listing(parser: Parser) -> None:
-    _argument(parser, "--json", action="store_true", help="answer with the API's documents")
-
-
-def _removal(parser: Parser) -> None:
-    _argument(parser, "--yes", "-y", action="store_true", help="do not ask")
-
-
-def _named(verbs: Any, verb: str, run: str, text: str, what: str = "container") -> Parser:
-    parser = _verb(verbs, verb, run, text)
-    _argument(parser, "name", metavar="NAME", complete=what, help=f"the {what}")
-    return parser
-
-
-# ---- building blocks -----------------------------------------------------------------------
-
-
-def _verb(verbs: Any, name: str, run: str, text: str, *, details: str = "") -> Parser:
-    description = f"{text[:1].upper()}{text[1:]}.".replace("%%", "%")
-    parser: Parser = verbs.add_parser(
-        name, help=text, description=f"{description}\n{details}".strip()
-    )
-    if name == "create":
-        # The list of all options says more below than in front of the name.
-        parser.usage = "%(prog)s [NAME] [options]"
-    parser.set_defaults(run=run, leaf=parser)
-    return parser
-
-
-def _commands(parser: Parser, metavar: str, run: str | None = None) -> Any:
-    if run:
-        parser.set_defaults(run=run, leaf=parser)
-    return parser.add_subparsers(title="commands", metavar=metavar, parser_class=Parser)
-
-
-def _argument(
-    parser: Any, *names: str, complete: str | None = None, **options: Any
-) -> argparse.Action:
-    action: argparse.Action = parser.add_argument(*names, **options)
-    if complete:
-        action.complete = complete  # type: ignore[attr-defined]
-    return action
+    _argument(group, "--wait", action="store_true", help="when none is free, wait in the queue")

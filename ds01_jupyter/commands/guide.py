@@ -17,9 +17,9 @@ from ds01_jupyter.commands.requests import (
     image_request,
     split,
 )
-from ds01_jupyter.commands.work import Work
+from ds01_jupyter.commands.work import Step, Work
 from ds01_jupyter.core import models
-from ds01_jupyter.render import views
+from ds01_jupyter.render import image_views, why_views
 from ds01_jupyter.render.machine_views import free_slots
 from ds01_jupyter.widgets import texts
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CHANGEABLE = frozenset({"invalid_input", "not_found"})
 """Refusals that another answer mends."""
+_TAKE = "take {}"
 PARTS = {
     "framework": ("framework and version", ("framework", "version", "architecture")),
     "packages": ("base, use cases and your own", ("base", "use_case", "pip", "apt")),
@@ -38,6 +39,12 @@ PARTS = {
 
 def lacking(context: Context, kind: WizardKind, arguments: Namespace) -> UsageProblem:
     """What a command needs where nobody can be asked."""
+    if kind == "update":
+        return UsageProblem(
+            f"{context.command('image update')} needs options where nobody can be asked.",
+            hint=f"For example {context.command(f'image update {arguments.name} --add einops')}, "
+            "or --refresh for the newest versions.",
+        )
     words = {"create": "create", "image": "image create", "container": "container create"}[kind]
     missing = [] if arguments.name else ["NAME"]
     if kind == "container":
@@ -70,12 +77,43 @@ class _Guide:
             assert image is not None
             return self._follow(Work(self.client, [create.image_step(image)]))
         container = self._container(image)
+        wait = self.arguments.wait
         if image is None:
-            return self._follow(Work(self.client, [create.container_step(container)]))
-        return self._follow(create.create_work(self.context, image, container))
+            work = Work(self.client, [create.container_step(container, wait=wait)])
+        else:
+            work = create.create_work(self.context, image, container, wait=wait)
+        try:
+            return self._follow(work)
+        except ClientError as error:
+            if error.code != why_views.NO_FREE_SLOT:
+                raise
+            return self._follow(Work(self.client, [self._instead(container, error)]))
 
     def _follow(self, work: Work) -> Any:
         return self.context.follow(work, self.arguments)
+
+    def _instead(self, request: models.ContainerRequest, refused: ClientError) -> Step:
+        """Why there is no slot; then wait, or take what can be had now."""
+        messages = self.context.messages
+        try:
+            told = self.client.why(request.gpu, request.gpus)
+        except ClientError:
+            raise refused from None
+        why_views.explanation(told, self.context.prog, commands=False).show(messages)
+        choices = [(_TAKE.format(one.gpu), one.words) for one in told.instead]
+        if told.outcome == "later":
+            choices.insert(0, ("wait", "in the queue; the container is made when it is your turn"))
+        elif told.outcome == "now":
+            choices.insert(0, ("again", "it has become free meanwhile"))
+        choices.append(("stop", "change nothing"))
+        self.ask.gap()
+        answer = self.ask.one("What now?", choices, choices[0][0])
+        if answer == "stop":
+            raise declined()
+        for one in told.instead:
+            if answer == _TAKE.format(one.gpu):
+                request = request.model_copy(update={"gpu": one.gpu, "gpus": one.gpus})
+        return create.container_step(request, wait=answer == "wait")
 
     def _phase(self, number: int, title: str) -> None:
         self.ask.gap()
@@ -105,7 +143,7 @@ class _Guide:
                 self._change()
                 continue
             self._explain(texts.DOCKERFILE)
-            views.dockerfile(preview).show(self.context.messages)
+            image_views.dockerfile(preview).show(self.context.messages)
             if preview.state == "edited" and arguments.dockerfile == "ask":
                 request = request.model_copy(update={"dockerfile": self._edited()})
             answer = self.ask.text("Build this image? (y, n, c to change something)", "y", _yes_no)
@@ -249,8 +287,8 @@ class _Guide:
                 code="not_found",
             )
         choices: list[Choice] = [
-            (found.name or found.reference, f"{found.framework or ''} {views.tiers_of(found)}")
-            for found in images
+            (one.name or one.reference, f"{one.framework or ''} {image_views.tiers_of(one)}")
+            for one in images
         ]
         return self.ask.one("Image", choices, choices[0][0])
 
@@ -268,7 +306,7 @@ class _Guide:
             return
         self.ask.say(free_slots(snapshot.gpus))
         arguments.gpu = self.ask.text(
-            "GPU: any, none, whole, a profile or a slot",
+            "GPU: any, none, whole, a profile, memory (10GB) or a slot",
             "any" if snapshot.gpus else "none",
             _given,
         )

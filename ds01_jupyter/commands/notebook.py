@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ds01_jupyter.commands.work import Work
     from ds01_jupyter.render.blocks import Tone
+    from ds01_jupyter.widgets.leave_button import LeaveButton
 
 PACE = 0.25
 """Seconds between two pictures of running work."""
@@ -40,18 +41,25 @@ class NotebookContext(Context):
         from ds01_jupyter import widgets
 
         if kind == "create":
-            return widgets.create_wizard(self.client())
+            return widgets.create_wizard(self.client(), name=arguments.name)
         if kind == "image":
-            return widgets.image_wizard(self.client())
-        return widgets.container_wizard(self.client(), image=arguments.image)
+            return widgets.image_wizard(
+                self.client(), name=arguments.name, pip=arguments.pip or (), apt=arguments.apt or ()
+            )
+        if kind == "update":
+            return widgets.image_update(self.client(), arguments.name)
+        return widgets.container_wizard(self.client(), image=arguments.image, name=arguments.name)
 
     def follow(self, work: Work, arguments: Any) -> Any:
-        """Show it live; a handle at once, or the outcome with `--wait`."""
+        """Show it live; a handle at once, or the outcome with `--block`."""
         from ds01_jupyter.commands.outcome import outcome
 
-        wait = arguments.wait or arguments.json
+        wait = arguments.block or arguments.json
         following = Following(self, work, whole_log=arguments.log, brief=wait)
         following.show()
+        if not wait and any(step.waits for step in work.steps):
+            # While the cell itself waits, a click would not be heard.
+            following.offer_to_leave()
         work.start()
         if not wait:
             return following
@@ -63,6 +71,10 @@ class NotebookContext(Context):
         from ds01_jupyter import widgets
 
         return widgets.gpu_map(self.client(), follow=True)
+
+    def show(self, view: View) -> None:
+        """Show it above the answer."""
+        _publish("display", view)
 
     def say(self, text: str) -> None:
         """Show a paragraph."""
@@ -83,6 +95,7 @@ class Following:
         self._painter: threading.Thread | None = None
         self._changed = threading.Event()
         self._displays: list[str] = []
+        self._leave: LeaveButton | None = None
         self._shown_in: int | None = None
         work.listen(self)
 
@@ -136,6 +149,13 @@ class Following:
             self._painter = threading.Thread(target=self._keep_up, name="ds01-picture", daemon=True)
             self._painter.start()
 
+    def offer_to_leave(self) -> None:
+        """Put a button below that gives the place in the queue up, as long as there is one."""
+        from ds01_jupyter.widgets.leave_button import LeaveButton
+
+        self._leave = LeaveButton(self._work.cancel)
+        _publish("display", self._leave)
+
     def settle(self) -> None:
         """Wait until the last picture is out, so that it is not late for its own cell."""
         if self._painter is not None and self._work.done:
@@ -161,22 +181,29 @@ class Following:
             picture = self.picture()
             for identity in list(self._displays):
                 _publish("update_display", picture, display_id=identity)
+            if self._leave is not None:
+                self._leave.keep_up(self._work.place is not None, over=done)
             if not done:
                 time.sleep(PACE)
 
     def picture(self) -> View:
         """Where it stands: while it runs its progress and log, then its outcome."""
         from ds01_jupyter.commands.outcome import outcome
+        from ds01_jupyter.render import queue_views
         from ds01_jupyter.render.problem import problem
 
         work = self._work
         if work.done and self._brief:
             tone: Tone = "good" if work.error is None else "warn"
             return View(Note(f"{work.title}: {work.state}", tone)) + self._log()
+        if work.error is not None and work.state == "cancelled" and work.place is not None:
+            return View(Note(work.error.message, "warn"))
         if work.error is not None:
             return problem(work.error) + self._log()
         if work.done:
             return outcome(self._context, work) + self._log()
+        if work.place is not None:
+            return queue_views.entry(work.place, self._context.prog)
         number = work.number + 1
         title = work.title if len(work.steps) == 1 else f"{number}/{len(work.steps)} {work.title}"
         step = work.progress

@@ -64,6 +64,7 @@ def status(context: Context, _: Namespace) -> View:
         data["limits"] = client.limits()
         whole += machine_views.usage(data["limits"])
         data["containers"] = client.containers()
+        context.time_told = True
         whole += views.containers(data["containers"], prog=context.prog, title="Your containers")
     except ClientError as error:
         # That Docker does not answer stands above already.

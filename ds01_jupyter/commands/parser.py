@@ -15,6 +15,7 @@ SYNONYMS = {
     "catalog": "catalogue",
     "containers": "container",
     "delete": "remove",
+    "keepalive": "keep-alive",
     "image-create": "image create",
     "images": "image",
     "limit": "limits",
@@ -141,7 +142,10 @@ def _sentence(message: str) -> str:
     patterns = (
         (r"the following arguments are required: (.+)", r"Something is missing: \1."),
         (r"argument (\S+?)(?:/\S+)?: expected .*", r"\1 needs a value."),
-        (r"argument (\S+?)(?:/\S+)?: invalid int value: (.+)", r"\1 cannot be \2: give a number."),
+        (
+            r"argument (\S+?)(?:/\S+)?: invalid (?:int|float) value: (.+)",
+            r"\1 cannot be \2: give a number.",
+        ),
     )
     for pattern, replacement in patterns:
         if re.fullmatch(pattern, message):

@@ -14,10 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ds01_jupyter.render.blocks import clean
+from ds01_jupyter.render.queue_views import standing, wants
 from ds01_jupyter.render.units import percent
 
 if TYPE_CHECKING:
     from ds01_jupyter.commands.work import Work
+    from ds01_jupyter.core.models import QueueEntry
 
 BAR = 24
 
@@ -71,6 +73,8 @@ class TerminalProgress:
                 self._told = True
                 self._print("Cancelling: the server stops it and tidies up ...", style="yellow")
             phase = work.progress.phase if work.progress else ""
+            if work.place is not None and not work.done:
+                phase = standing(work.place)
             if self._live is None and phase and phase != self._phase and not work.done:
                 self._print(f"  {clean(phase)}")
             self._phase = phase
@@ -95,6 +99,8 @@ class TerminalProgress:
 
     def _picture(self) -> Group:
         work = self._work
+        if work.place is not None and not work.done:
+            return self._queued(work, work.place)
         step = work.progress
         number = f"{work.number + 1}/{len(work.steps)} " if len(work.steps) > 1 else ""
         grid = Table.grid(padding=(0, 1))
@@ -119,3 +125,16 @@ class TerminalProgress:
         width = max(self._console.width - 4, 20)
         lines = [Text(f"  {line[:width]}", style="dim", no_wrap=True) for line in below]
         return Group(grid, *lines)
+
+    def _queued(self, work: Work, place: QueueEntry) -> Group:
+        """The place in the queue, and what Ctrl-C does to it: nothing."""
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True)
+        grid.add_column()
+        passed = duration(time.monotonic() - self._begun)
+        what = Text(f"{clean(work.title)} waits for {clean(wants(place))}", style="bold")
+        grid.add_row(self._spinner, what.append(f"  {passed}", style="not bold dim"))
+        grid.add_row("", Text(clean(standing(place))))
+        note = f"Ctrl-C stops watching; the place is kept. ds01 queue leave {place.id} gives it up."
+        grid.add_row("", Text(note, style="dim"))
+        return Group(grid)

@@ -57,6 +57,10 @@ class TerminalContext(Context):
 
         if not self.interactive or arguments.json:
             raise lacking(self, kind, arguments)
+        if kind == "update":
+            from ds01_jupyter.commands.guide_update import guide_update
+
+            return guide_update(self, arguments)
         return guide(self, kind, arguments)
 
     def follow(self, work: Work, arguments: Any) -> Any:
@@ -92,6 +96,10 @@ class TerminalContext(Context):
             # That is how one stops watching.
             return last if console.is_terminal and not console.is_dumb_terminal else View()
         return last
+
+    def show(self, view: View) -> None:
+        """Print it where progress goes, so that answers stay alone on stdout."""
+        view.show(self.messages)
 
     def say(self, text: str) -> None:
         """Print a paragraph."""

@@ -8,11 +8,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ds01_jupyter.client import FINAL, Client
 from ds01_jupyter.client_error import ClientError
-from ds01_jupyter.core.models import Operation, OperationEvent, StepProgress
+from ds01_jupyter.core.models import Operation, OperationEvent, QueueEntry, StepProgress
+from ds01_jupyter.queue_watch import QueueWatch, kept
+
+if TYPE_CHECKING:
+    from ds01_jupyter.render import View
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +30,17 @@ CANCEL_PATIENCE = 30.0
 class Step:
     """One operation: what it is for people, and how it is begun.
 
-    `repair` is said when it fails although the steps before it succeeded.
+    `begin` may answer with a place in the queue, whose operation begins when its turn comes;
+    `waits` says that it might. `repair` is said when it fails although the steps before it
+    succeeded. `tell` makes the answer of the operation that ended well, where the usual one would
+    not do.
     """
 
     title: str
-    begin: Callable[[Client], Operation]
+    begin: Callable[[Client], Operation | QueueEntry]
     repair: str = ""
+    waits: bool = False
+    tell: Callable[[Operation], View] | None = None
 
 
 class Listener(Protocol):
@@ -46,6 +55,7 @@ class Work:
 
     `state` is `running` or the final state of the last operation that ran; `error` says why it
     did not succeed. `operations` holds what was begun so far, `number` counts the steps from 0.
+    `place` is where it stands in the queue while it waits for its turn, None otherwise.
     """
 
     def __init__(self, client: Client, steps: Sequence[Step], *, owned: bool = True) -> None:
@@ -58,11 +68,13 @@ class Work:
         self.progress: StepProgress | None = None
         self.log: deque[str] = deque(maxlen=MAX_LOG)
         self.last_line = ""
+        self.place: QueueEntry | None = None
         self._owned = owned
         self._client = client
         self._listeners: list[Listener] = []
         self._lock = threading.Lock()
         self._cancelled = False
+        self._watch: QueueWatch | None = None
         self._ended = False
         self._done = threading.Event()
 
@@ -91,7 +103,8 @@ class Work:
     def wait(self, timeout: float | None = None) -> Work:
         """Wait for the end, at most `timeout` seconds; interrupting it cancels the work.
 
-        Raises `ClientError` when the work failed, was cancelled or interrupted.
+        A place in the queue is kept then: only watching it ends. Raises `ClientError` when the
+        work failed, was cancelled or interrupted.
         """
         end = None if timeout is None else time.monotonic() + timeout
         try:
@@ -105,12 +118,16 @@ class Work:
         return self
 
     def cancel(self) -> Work:
-        """Ask the server to stop; what was half made is removed there."""
+        """Ask the server to stop; what was half made is removed there, a place in the queue is
+        given up."""
         with self._lock:
             self._cancelled = True
+            watch = self._watch
             running = self.operations[-1] if self.operations and not self.done else None
         self._tell()
-        if running is not None:
+        if watch is not None:
+            watch.leave()
+        elif running is not None:
             self._client.cancel_operation(running.id)
         return self
 
@@ -118,6 +135,8 @@ class Work:
         what = f"{self.title}: {self.state}"
         if self.error:
             return f"{what} - {self.error}"
+        if self.place is not None and not self.done:
+            return f"{what} - in the queue, place {self.place.position or '-'}"
         if self.progress and not self.done:
             share = self.progress.fraction
             percent = "" if share is None else f" {share:.0%}"
@@ -164,7 +183,8 @@ class Work:
             raise ClientError(f"{step.title}: cancelled.", code="cancelled")
         self.progress, self.last_line = None, ""
         self._tell()
-        operation = step.begin(self._client)
+        begun = step.begin(self._client)
+        operation = self._turn(begun) if isinstance(begun, QueueEntry) else begun
         if self._begin_cancelled(operation):
             # Asked for while the request was on its way.
             self._client.cancel_operation(operation.id)
@@ -178,7 +198,23 @@ class Work:
         with self._lock:
             if operation is not None:
                 self.operations.append(operation)
+                self._watch = self.place = None
             return self._cancelled
+
+    def _turn(self, entry: QueueEntry) -> Operation:
+        """Wait in the queue; the operation that begins when it is the entry's turn."""
+
+        def told(now: QueueEntry) -> None:
+            self.place = now
+            self._tell()
+
+        with self._lock:
+            self._watch = watch = QueueWatch(self._client, entry, told)
+            if self._cancelled:
+                watch.leave()
+        operation = watch.run()
+        assert operation is not None, "nobody stops it: it is left or comes to its turn"
+        return operation
 
     def _event(self, event: OperationEvent) -> None:
         if event.kind == "progress":
@@ -197,6 +233,10 @@ class Work:
 
     def _interrupted(self) -> None:
         ended = self._done.is_set()
+        place = self.place
+        if not ended and place is not None:
+            self.error = kept(self.title, place)
+            return
         if not ended and self._owned:
             self.cancel()
             ended = self._done.wait(CANCEL_PATIENCE)

@@ -7,7 +7,7 @@ log line can bring markup, HTML or control characters along.
 
 from __future__ import annotations
 
-from ds01_jupyter.render.blocks import Cell, Code, Column, Note, Pairs, Table, clean
+from ds01_jupyter.render.blocks import Callout, Cell, Code, Column, Note, Pairs, Table, clean
 from ds01_jupyter.render.view import View
 
-__all__ = ["Cell", "Code", "Column", "Note", "Pairs", "Table", "View", "clean"]
+__all__ = ["Callout", "Cell", "Code", "Column", "Note", "Pairs", "Table", "View", "clean"]

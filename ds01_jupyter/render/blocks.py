@@ -57,13 +57,15 @@ class Cell:
 class Column:
     """A column's heading; `right` aligns figures, `keep` never breaks its cells.
 
-    `width` is the least number of characters, so that tables below each other line up.
+    `width` is the least number of characters, so that tables below each other line up. A terminal
+    with fewer than `from_width` characters leaves the column out, so that the others stay readable.
     """
 
     title: str
     right: bool = False
     keep: bool = False
     width: int = 0
+    from_width: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,4 +106,13 @@ class Code:
     title: str = ""
 
 
-Block = Table | Pairs | Note | Code
+@dataclass(frozen=True)
+class Callout:
+    """A few sentences that stand out from what is around them; `tone` colours their edge."""
+
+    notes: tuple[Note, ...]
+    title: str = ""
+    tone: Tone = ""
+
+
+Block = Table | Pairs | Note | Code | Callout

@@ -29,16 +29,16 @@ def _verdict(report: models.CheckReport, name: str) -> Note:
 
 
 def _table(title: str, findings: Sequence[models.LimitsFinding], file: str, tone: Tone) -> Table:
+    # Key and sentence in one column: beside it, a key would be broken where a terminal is narrow.
     rows = tuple(
-        (
-            Cell(_line(finding, file), "strong"),
-            Cell(finding.key, "code"),
-            Cell(f"{finding.message} {finding.hint}".strip(), tone),
-        )
-        for finding in findings
+        (Cell(_line(finding, file), "strong"), Cell(_words(finding), tone)) for finding in findings
     )
-    columns = (Column("Line", right=True), Column("Where"), Column(title))
-    return Table(columns, rows)
+    return Table((Column("Line", right=True), Column("What")), rows, title=title)
+
+
+def _words(finding: models.LimitsFinding) -> str:
+    said = f"{finding.message} {finding.hint}".strip()
+    return f"{finding.key}: {said}" if finding.key else said
 
 
 def _line(finding: models.LimitsFinding, file: str) -> str:

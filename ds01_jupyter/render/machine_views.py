@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ds01_jupyter.core import models
+from ds01_jupyter.render import life_views, reservation_views
 from ds01_jupyter.render.blocks import Block, Cell, Column, Note, Pairs, Table, Tone
 from ds01_jupyter.render.units import UNKNOWN, count, of, percent, since, size
 from ds01_jupyter.render.view import View
@@ -36,11 +37,19 @@ def gpus(snapshot: models.GpuSnapshot, user: str | None = None) -> View:
     blocks += [
         Note(slot.problem, "bad") for gpu in snapshot.gpus for slot in gpu.slots if slot.problem
     ]
+    blocks += [Note(text, "warn") for gpu in snapshot.gpus if (text := sharing(gpu))]
+    blocks += reservation_views.of_gpus(snapshot.gpus)
     if snapshot.gpus:
         blocks.append(Note(free_slots(snapshot.gpus)))
     elif not snapshot.problem:
         blocks.append(Note("This machine has no NVIDIA GPU.", "dim"))
     return View(*blocks, data=snapshot)
+
+
+def sharing(gpu: models.Gpu) -> str:
+    """What everybody is to know of the shares of a GPU; empty where there are none."""
+    notes = dict.fromkeys(slot.note for slot in gpu.slots if slot.note)
+    return " ".join(f"The shares of GPU {gpu.index} are {note}." for note in notes)
 
 
 def _cordons(cards: Sequence[models.Gpu]) -> list[Block]:
@@ -102,7 +111,7 @@ def _card_title(gpu: models.Gpu) -> str:
     facts = [
         f"GPU {gpu.index}",
         gpu.name,
-        size(gpu.memory_total),
+        of(gpu.memory_used, gpu.memory_total) if sharing(gpu) else size(gpu.memory_total),
         "MIG" if gpu.mig else None,
         f"{percent(gpu.utilisation)} busy" if gpu.utilisation is not None else None,
         f"{gpu.temperature} °C" if gpu.temperature is not None else None,
@@ -121,9 +130,16 @@ def _slot(slot: models.Slot, user: str | None) -> tuple[Cell, ...]:
         Cell(slot.profile),
         Cell(who, tone),
         Cell(container),
-        Cell(of(slot.memory_used, slot.memory_total), bar=fraction),
+        Cell(_memory(slot), bar=fraction),
         Cell(lasts, "dim"),
     )
+
+
+def _memory(slot: models.Slot) -> str:
+    """What is in use of the slot's own memory; a share has none of its own."""
+    if slot.shared_by is not None:
+        return size(slot.memory_used)
+    return of(slot.memory_used, slot.memory_total)
 
 
 def _holder(slot: models.Slot, user: str | None) -> tuple[str, Tone, str, str]:
@@ -164,7 +180,12 @@ def limits(report: models.LimitsReport) -> View:
         ("priority", Cell(str(values.priority))),
     ]
     title = f"Limits of {report.user} (group {values.group})"
-    return View(Pairs(tuple(rows), title=title), Note(f"From {report.source}", "dim"), data=report)
+    blocks: list[Block] = [Pairs(tuple(rows), title=title)]
+    if report.times is not None:
+        times = life_views.time_limits(report.times)
+        cells = tuple((name, Cell(text)) for name, text in times.items())
+        blocks.append(Pairs(cells, title="Time limits"))
+    return View(*blocks, Note(f"From {report.source}", "dim"), data=report)
 
 
 def _compute(report: models.LimitsReport) -> list[tuple[str, Cell]]:

@@ -13,7 +13,6 @@ COLUMNS = (
     Column("Stays"),
     Column("Goes"),
     Column("Is made"),
-    Column("In the way"),
 )
 
 
@@ -23,15 +22,17 @@ def plan(document: documents.MigPlan) -> View:
         blocks: list[Block] = [Note(f"The machine is as {document.label} says.", "good")]
         return View(*blocks, *_notes(document.notes), data=document)
     changed = [gpu for gpu in document.gpus if gpu.differences]
-    blocks = [Table(COLUMNS, tuple(_row(gpu) for gpu in changed), title=document.label)]
+    # Where a GPU has a problem nothing was worked out: a row would look as if it had nothing.
+    rows = tuple(_row(gpu) for gpu in changed if not gpu.problem)
+    title = f"MIG layout {document.label}"
+    blocks = [Table(COLUMNS, rows, title=title)] if rows else [Note(title, "strong")]
     same = len(document.gpus) - len(changed)
     if same:
         blocks.append(Note(f"{same} of {len(document.gpus)} GPUs are so already.", "dim"))
     for gpu in changed:
         blocks += [Note(f"GPU {gpu.index}: {gpu.problem}", "bad")] if gpu.problem else []
         blocks += [Note(f"GPU {gpu.index}: {gpu.advice}")] if gpu.advice else []
-    in_the_way = [item.text for gpu in changed for item in gpu.in_the_way]
-    blocks += [Note(f"In the way: {text}", "warn") for text in in_the_way]
+        blocks += [Note(f"In the way: {item.text}", "warn") for item in gpu.in_the_way]
     if not document.possible:
         blocks.append(Note("It cannot be applied now; nothing would be touched.", "bad"))
     return View(*blocks, *_notes(document.notes), data=document)
@@ -70,19 +71,27 @@ def moves(gpu: documents.MigGpuPlan) -> str:
 
 
 def listed(texts: Sequence[str]) -> str:
-    """Instances in one cell."""
-    return ", ".join(texts) or "none"
+    """Instances in one cell, those of one profile together: `1g.5gb at 0, 1, 2; 3g.20gb at 4`."""
+    places: dict[str, list[str]] = {}
+    for text in texts:
+        profile, _, place = text.partition(" at ")
+        places.setdefault(profile, []).append(place)
+    return "; ".join(_at(profile, found) for profile, found in places.items()) or "none"
+
+
+def _at(profile: str, places: Sequence[str]) -> str:
+    if all(places):
+        return f"{profile} at {', '.join(places)}"
+    return profile if len(places) == 1 else f"{len(places)} x {profile}"  # without root: no places
 
 
 def _row(gpu: documents.MigGpuPlan) -> tuple[Cell, ...]:
-    made = [item.text for item in gpu.finish] + [item.text for item in gpu.create]
-    users = list(dict.fromkeys(item.container or f"pid {item.pid}" for item in gpu.in_the_way))
+    made = (*gpu.finish, *gpu.create)
     return (
         Cell(str(gpu.index), "strong"),
         Cell(listed([item.text for item in gpu.keep]), "dim"),
         Cell(listed([item.text for item in gpu.destroy]), "warn" if gpu.destroy else "dim"),
-        Cell(listed(made), "good" if made else "dim"),
-        Cell(listed(users), "bad" if users else "dim"),
+        Cell(listed([item.text for item in made]), "good" if made else "dim"),
     )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from ds01_jupyter.render.blocks import Block, Cell, Code, Note, Pairs, Table, clean
+from ds01_jupyter.render.blocks import Block, Callout, Cell, Code, Note, Pairs, Table, clean
 
 STYLE = """<style>
-.ds01-view { font-size: var(--jp-ui-font-size1, 13px); line-height: 1.45; }
+.ds01-view { container-type: inline-size; font-size: var(--jp-ui-font-size1, 13px);
+  line-height: 1.45; }
 .ds01-view table.ds01-table { border-collapse: collapse; margin: 2px 0 8px 0; font-size: inherit;
   border: none; }
 .ds01-view table.ds01-table th, .ds01-view table.ds01-table td { text-align: left;
@@ -25,6 +26,8 @@ STYLE = """<style>
 .ds01-view table.ds01-table th[scope=row] { font-weight: 400; opacity: .75; }
 .ds01-view table.ds01-table .ds01-right { text-align: right; font-variant-numeric: tabular-nums; }
 .ds01-view table.ds01-table .ds01-keep { white-space: nowrap; }
+@container (max-width: 560px) { .ds01-view table.ds01-table .ds01-from-70 { display: none; } }
+@container (max-width: 760px) { .ds01-view table.ds01-table .ds01-from-100 { display: none; } }
 .ds01-view .ds01-title { font-weight: 600; margin: 6px 0 2px 0; }
 .ds01-view p { margin: 2px 0 4px 0; }
 .ds01-view pre { font-size: var(--jp-code-font-size, 12px); margin: 2px 0 8px 0; padding: 6px 10px;
@@ -39,6 +42,12 @@ STYLE = """<style>
 .ds01-view .ds01-bar { display: inline-block; width: 84px; height: 8px; margin-right: 8px;
   border-radius: 4px; background: var(--jp-border-color2, #8886); overflow: hidden;
   vertical-align: middle; }
+.ds01-view code { user-select: all; }
+.ds01-view .ds01-callout { border-left: 4px solid currentColor; border-radius: 3px;
+  margin: 6px 0; padding: 6px 12px; opacity: 1; max-width: 72ch;
+  background: color-mix(in srgb, currentColor 8%, var(--jp-layout-color1, transparent)); }
+.ds01-view .ds01-callout-text { color: var(--jp-ui-font-color1, inherit); }
+.ds01-view .ds01-callout .ds01-title { margin-top: 0; }
 .ds01-view .ds01-bar > span { display: block; height: 100%; background: currentColor; }
 </style>"""
 
@@ -59,6 +68,14 @@ def _block(block: Block) -> str:
         return f'{_title(block.title)}<table class="ds01-table"><tbody>{rows}</tbody></table>'
     if isinstance(block, Note):
         return f"<p{_class(block.tone)}>{_with_commands(block.text)}</p>"
+    if isinstance(block, Callout):
+        inner = "".join(_block(note) for note in block.notes)
+        tone = f" ds01-{block.tone}" if block.tone else ""
+        # The edge takes the colour of its own element; the sentences in it keep the text's.
+        return (
+            f'<div class="ds01-callout{tone}" role="note"><div class="ds01-callout-text">'
+            f"{_title(block.title)}{inner}</div></div>"
+        )
     return f"{_title(block.title)}<pre>{_escape_lines(block)}</pre>"
 
 
@@ -68,7 +85,13 @@ def _table(table: Table) -> str:
     marks = [
         " ".join(
             name
-            for name, wanted in (("ds01-right", column.right), ("ds01-keep", column.keep))
+            for name, wanted in (
+                ("ds01-right", column.right),
+                ("ds01-keep", column.keep),
+                # A character is about seven pixels wide; two steps do for all tables.
+                ("ds01-from-70", 0 < column.from_width < 100),
+                ("ds01-from-100", column.from_width >= 100),
+            )
             if wanted
         )
         for column in table.columns

@@ -13,7 +13,7 @@ from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ds01_jupyter.render.blocks import Block, Cell, Code, Note, Pairs, Table, clean
+from ds01_jupyter.render.blocks import Block, Callout, Cell, Code, Note, Pairs, Table, clean
 
 STYLES = {
     "": Style.null(),
@@ -77,6 +77,8 @@ def renderable(block: Block, width: int) -> RenderableType:
         return _pairs(block)
     if isinstance(block, Note):
         return Text(clean(block.text), style=STYLES[block.tone])
+    if isinstance(block, Callout):
+        return _callout(block)
     # Not indented: what is copied from here should be what is there.
     text = Text(clean(block.text, lines=True))
     return Group(Text(clean(block.title), style="bold"), text) if block.title else text
@@ -101,9 +103,10 @@ def _table(table: Table, width: int) -> RenderableType:
         show_edge=False,
         show_header=table.header,
     )
-    gaps = len(table.columns) * GAP
-    lined_up = sum(column.width for column in table.columns) + gaps <= width
-    for column in table.columns:
+    shown = [number for number, one in enumerate(table.columns) if one.from_width <= width]
+    columns = [table.columns[number] for number in shown]
+    lined_up = sum(column.width for column in columns) + len(columns) * GAP <= width
+    for column in columns:
         painted.add_column(
             Text(clean(column.title), style="bold"),
             justify="right" if column.right else "left",
@@ -113,7 +116,7 @@ def _table(table: Table, width: int) -> RenderableType:
             overflow="fold",
         )
     for row in table.rows:
-        painted.add_row(*(cell_text(cell) for cell in row))
+        painted.add_row(*(cell_text(row[number]) for number in shown))
     return _titled(table.title, painted)
 
 
@@ -124,6 +127,14 @@ def _pairs(pairs: Pairs) -> RenderableType:
     for name, cell in pairs.rows:
         grid.add_row(Text(clean(name), style=STYLES["dim"]), cell_text(cell))
     return _titled(pairs.title, grid)
+
+
+def _callout(callout: Callout) -> RenderableType:
+    notes = Group(*(Text(clean(note.text), style=STYLES[note.tone]) for note in callout.notes))
+    if not callout.title:
+        return notes
+    title = Text(clean(callout.title), style=STYLES[callout.tone] + Style(bold=True))
+    return Group(title, Padding(notes, (0, 0, 0, GAP), expand=False))
 
 
 def _titled(title: str, content: RenderableType) -> RenderableType:

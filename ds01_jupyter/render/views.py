@@ -1,11 +1,13 @@
-"""Views of images, containers, the catalogue, the tiers and operations."""
+"""Views of containers, the catalogue, the tiers and operations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from ds01_jupyter.core import models
-from ds01_jupyter.render.blocks import Cell, Code, Column, Note, Pairs, Table, Tone
+from ds01_jupyter.render import life_views
+from ds01_jupyter.render.blocks import Block, Cell, Code, Column, Note, Pairs, Table, Tone
 from ds01_jupyter.render.units import UNKNOWN, ago, count, percent, size
 from ds01_jupyter.render.view import View
 
@@ -33,10 +35,22 @@ def containers(
     everybody: bool = False,
     prog: str = "ds01",
     title: str = "",
+    now: datetime | None = None,
 ) -> View:
-    """Containers with state, slots and who made them; with the owner when it is everybody's."""
-    columns = [Column("Container"), Column("State", keep=True), Column("GPU"), Column("Image")]
-    columns += [Column("Made by"), Column("Created", keep=True)]
+    """Containers with state, time, slots and who made them; with the owner when it is everybody's.
+
+    What is near to happen to one's own stands in sentences below.
+    """
+    columns = [
+        Column("Container"),
+        Column("State", keep=True),
+        Column("Has run", keep=True, from_width=70),
+        Column("Next"),
+        Column("GPU"),
+        Column("Image", from_width=100),
+        Column("Made by", from_width=100 if all(one.managed for one in documents) else 75),
+        Column("Created", keep=True, from_width=120),
+    ]
     if everybody:
         columns.insert(1, Column("Owner"))
     rows = []
@@ -44,6 +58,8 @@ def containers(
         cells = [
             Cell(document.name, "strong"),
             _container_state(document),
+            life_views.ran(document.life),
+            life_views.outlook(document.life, now),
             Cell(slots(document.gpus), "" if document.gpus else "dim"),
             Cell(document.framework or short_reference(document.image)),
             Cell(MADE_BY[document.made_by], "" if document.managed else "warn"),
@@ -54,11 +70,12 @@ def containers(
         rows.append(tuple(cells))
     empty = f"No containers yet. `{prog} create` makes one, step by step."
     table = Table(tuple(columns), tuple(rows), title=title, empty=empty)
-    return View(table, data=list(documents))
+    notes = [] if everybody else life_views.warnings(documents, prog, now)
+    return View(table, *notes, data=list(documents))
 
 
-def container(document: models.Container) -> View:
-    """One container with its folders and the limits that Docker holds."""
+def container(document: models.Container, prog: str = "ds01") -> View:
+    """One container with its folders, its time and the limits that Docker holds."""
     rows = [
         ("state", Cell(f"{document.state} ({document.status})", _tone(document.state))),
         ("full name", Cell(document.full_name, "code")),
@@ -74,7 +91,15 @@ def container(document: models.Container) -> View:
         (name, Cell(path, "code")) for name, path in (*folders, ("models", document.models)) if path
     ]
     rows.append(("created", Cell(ago(document.created))))
-    blocks: list[Pairs] = [Pairs(tuple(rows), title=f"Container {document.name}")]
+    blocks: list[Block] = [Pairs(tuple(rows), title=f"Container {document.name}")]
+    blocks += [
+        Note(f"The slot {slot.slot or slot.uuid} is {slot.note}.", "warn")
+        for slot in document.gpus
+        if slot.note
+    ]
+    if document.life:
+        blocks.append(life_views.life_block(document.life))
+        blocks += life_views.warnings([document], prog)
     if document.limits:
         blocks.append(_container_limits(document.limits))
     return View(*blocks, data=document)
@@ -123,94 +148,6 @@ def logs(document: models.Logs, name: str) -> View:
     if not document.text.strip():
         return View(Note(f"{name} has written nothing yet.", "dim"), data=document)
     return View(Code(document.text.rstrip("\n")), data=document)
-
-
-def images(documents: Sequence[models.Image], *, prog: str = "ds01") -> View:
-    """Images with what is in them; one's own first."""
-    columns = (
-        Column("Image"),
-        Column("Framework"),
-        Column("Packages"),
-        Column("Size", right=True, keep=True),
-        Column("Used by"),
-        Column("Created", keep=True),
-    )
-    ordered = sorted(documents, key=lambda document: not document.managed)
-    rows = tuple(
-        (
-            Cell(document.name or document.reference, "strong" if document.managed else ""),
-            Cell(document.framework or UNKNOWN),
-            Cell(tiers_of(document) if document.managed else "(not a ds01 image)", "dim"),
-            Cell(size(document.size)),
-            Cell(", ".join(document.containers) or UNKNOWN),
-            Cell(ago(document.created), "dim"),
-        )
-        for document in ordered
-    )
-    empty = f"No images yet. `{prog} image create NAME --framework Pytorch` builds one."
-    return View(Table(columns, rows, empty=empty), data=ordered)
-
-
-def tiers_of(document: models.Image) -> str:
-    """The tiers of an image in a few words: `base, cv, +2 pip`."""
-    parts = []
-    if isinstance(document.base, list):
-        parts.append(f"base ({len(document.base)})")
-    elif document.base == "defaults":
-        parts.append("base")
-    parts += document.use_cases
-    parts += [
-        f"+{len(own)} {kind}" for own, kind in ((document.pip, "pip"), (document.apt, "apt")) if own
-    ]
-    return ", ".join(parts) or "framework only"
-
-
-def image(document: models.Image) -> View:
-    """One image with its tiers."""
-    base = document.base
-    rows = [
-        ("reference", Cell(document.reference, "code")),
-        ("id", Cell(document.id, "code")),
-        ("owner", Cell(document.owner or UNKNOWN)),
-        ("framework", Cell(document.framework or UNKNOWN)),
-        ("from", Cell(document.base_image or UNKNOWN)),
-        ("base tier", Cell(", ".join(base) if isinstance(base, list) else base or UNKNOWN)),
-        ("use cases", Cell(", ".join(document.use_cases) or "none")),
-        ("own packages", Cell(", ".join(document.pip) or "none")),
-        ("apt packages", Cell(", ".join(document.apt) or "none")),
-        ("Dockerfile", Cell(document.dockerfile or UNKNOWN, "code")),
-        ("size", Cell(size(document.size))),
-        ("containers", Cell(", ".join(document.containers) or "none")),
-        ("created", Cell(ago(document.created))),
-    ]
-    return View(Pairs(tuple(rows), title=f"Image {document.name}"), data=document)
-
-
-DOCKERFILE_STATES = {
-    "new": "There is no such file yet; it is written when the image is built.",
-    "same": "The file is there and says just this.",
-    "changed": "An older one of ours is there; it is replaced when the image is built.",
-    "edited": "The file there was edited by hand; building asks for `--dockerfile keep` or "
-    "`--dockerfile replace`.",
-}
-
-
-def dockerfile(document: models.DockerfilePreview) -> View:
-    """A Dockerfile with the requirement files beside it; other files are named only."""
-    blocks: list[Note | Code] = [
-        Note(DOCKERFILE_STATES[document.state], "warn" if document.state == "edited" else "dim"),
-        Code(document.dockerfile.rstrip("\n"), title=document.path),
-    ]
-    others = {name: text for name, text in sorted(document.files.items()) if name != "Dockerfile"}
-    blocks += [
-        Code(text.rstrip("\n"), title=name)
-        for name, text in others.items()
-        if name.endswith(".txt")
-    ]
-    scripts = [name for name in others if not name.endswith(".txt")]
-    if scripts:
-        blocks.append(Note(f"Beside it: {', '.join(scripts)}", "dim"))
-    return View(*blocks, data=document)
 
 
 def catalogue(document: models.Catalogue, framework: str | None = None) -> View:

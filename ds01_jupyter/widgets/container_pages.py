@@ -35,6 +35,7 @@ from ds01_jupyter.widgets.markup import escape, size
 from ds01_jupyter.widgets.panel import button, html
 from ds01_jupyter.widgets.problem import Problem, problem_html
 from ds01_jupyter.widgets.source import Connect
+from ds01_jupyter.widgets.why_view import explained
 from ds01_jupyter.widgets.wizard import Page
 
 _NO_IMAGE = "You have no image yet. <code>%ds01 image create</code> makes one."
@@ -196,6 +197,8 @@ class SetupPage(Page):
         )
         self.refresh = button("Look again", "ds01-gpu-refresh", icon="refresh")
         self.limits = html("", "ds01-limits")
+        self.waiting = html(f"<p class='ds01-muted'>{texts.WAITING}</p>", "ds01-none-free")
+        self._none_free: set[str] = set()
         self._gpu_box = W.VBox([])
         names = W.VBox([self.name, self.workspace])
         names.add_class("ds01-columns")
@@ -243,6 +246,13 @@ class SetupPage(Page):
         """The whole request."""
         return ContainerRequest(**self._image.request(), **self.request())
 
+    def choose(self, gpu: str, gpus: int) -> None:
+        """Take another GPU than was chosen here."""
+        if gpu not in [value for _, value in self.gpu.control.options]:
+            self.gpu.control.options = [*self.gpu.control.options, (gpu, gpu)]
+        self.gpu.control.value = gpu
+        self.count.control.value = gpus
+
     def blame(self, problem: Problem | None) -> bool:
         """Mark the field that `problem` speaks of."""
         fields = {
@@ -257,7 +267,7 @@ class SetupPage(Page):
             name: str(field.value or "") if name not in ("gpu", "gpus") else ""
             for name, field in fields.items()
         }
-        if problem is not None and problem.code == "no_free_slot":
+        if problem is not None and explained(problem):
             self.gpu.problem.value = problem_html(problem)
             self.gpu.add_class("ds01-invalid")
             return True
@@ -272,6 +282,7 @@ class SetupPage(Page):
             choices, why = [("No GPU: CPU only", "none")], f"{gpus.message} {gpus.hint}".strip()
         else:
             choices, why = gpu_choice.options(gpus), gpus.problem or ""
+        self._none_free = gpu_choice.none_free(gpus) if isinstance(gpus, GpuSnapshot) else set()
         offer(self.gpu.control, choices)
         self.gpu.note.value = f"<p>{escape(why)}</p>" if why else ""
         self._show_count()
@@ -279,6 +290,8 @@ class SetupPage(Page):
     def _show_count(self) -> None:
         several = self.gpu.value not in (None, "none") and self.count.control.max > 1
         shown = (self.gpu, self.count) if several else (self.gpu,)
+        if self.gpu.value in self._none_free:
+            shown = (*shown, self.waiting)
         self._gpu_box.children = (*shown, self.refresh)
 
     def _suggest(self, taken: Sequence[str]) -> None:

@@ -7,20 +7,22 @@ from typing import Any
 
 import ipywidgets as W  # noqa: N812 - the name that the field uses
 
-from ds01_jupyter.core.models import Container, Logs
+from ds01_jupyter.core.models import Container, Explanation, Logs
 from ds01_jupyter.widgets.background import Background
+from ds01_jupyter.widgets.life_view import can_keep_alive, kept_alive_html, life_html
 from ds01_jupyter.widgets.limits_view import container_limits
 from ds01_jupyter.widgets.log_view import LogView
 from ds01_jupyter.widgets.markup import code, escape, facts
 from ds01_jupyter.widgets.panel import Panel, button, html
 from ds01_jupyter.widgets.problem import Problem, problem_box, problem_html
-from ds01_jupyter.widgets.source import Connect
+from ds01_jupyter.widgets.source import Connect, Source
+from ds01_jupyter.widgets.why_drawing import why_html
 
 LOG_LINES = 200
 
 
 class ContainerPanel(Panel):
-    """The container `name` with Stop, Start, Logs and Remove; `another` starts over."""
+    """The container `name` with Stop, Start, Keep alive, Logs and Remove; `another` starts over."""
 
     css_class = "ds01-container"
 
@@ -36,11 +38,14 @@ class ContainerPanel(Panel):
         self._container: Container | None = None
         self.heading = html("", "ds01-heading-box")
         self.facts = html("", "ds01-container-facts")
+        self.life = html("", "ds01-life")
         self.problem = problem_box()
         self.output = LogView("Output of the container")
         self.stop = button("Stop", "ds01-stop", icon="stop")
         self.start = button("Start", "ds01-start", icon="play", style="primary")
+        self.alive = button("Keep it alive", "ds01-keep-alive", icon="clock-o")
         self.logs = button("Logs", "ds01-logs", icon="file-text-o")
+        self.past = button("What happened", "ds01-past-button", icon="question-circle-o")
         self.refresh = button("Refresh", "ds01-refresh", icon="refresh")
         self.remove = button("Remove", "ds01-remove", icon="trash")
         self.sure = button("Yes, remove it", "ds01-remove-sure", icon="trash", style="danger")
@@ -50,7 +55,9 @@ class ContainerPanel(Panel):
         self.footer = W.HBox([])
         self.footer.add_class("ds01-footer")
         self.question = html("", "ds01-question")
-        super().__init__((self.heading, self.facts, self.problem, self.question, self.footer))
+        super().__init__(
+            (self.heading, self.facts, self.life, self.problem, self.question, self.footer)
+        )
         self._wire(another)
 
     def load(self) -> None:
@@ -68,10 +75,14 @@ class ContainerPanel(Panel):
         self.sure.on_click(
             lambda _: self._run("Removing…", lambda c: c.remove_container(name), self._removed)
         )
+        self.alive.on_click(lambda _: self._run("Asking…", self._keep_alive, self._kept_alive))
         self.logs.on_click(
             lambda _: self._run(
                 "Reading…", lambda c: c.container_logs(name, LOG_LINES), self._show_logs
             )
+        )
+        self.past.on_click(
+            lambda _: self._run("Looking…", lambda c: c.why_container(name), self._tell)
         )
         self.refresh.on_click(lambda _: self.load())
         self.remove.on_click(lambda _: self._ask())
@@ -111,20 +122,36 @@ class ContainerPanel(Panel):
         self._container = container
         self.heading.value = heading_html(container)
         self.facts.value = facts_html(container)
+        self.life.value = life_html(container)
         self._offer()
+
+    def _keep_alive(self, client: Source) -> Container:
+        client.keep_alive(self.name)
+        return client.container(self.name)
+
+    def _kept_alive(self, container: Container) -> None:
+        self._show(container)
+        self.question.value = kept_alive_html(container)
 
     def _offer(self) -> None:
         """The buttons that make sense in the present state."""
         running = self._container is not None and self._container.state == "running"
         first = self.stop if running else self.start
         self.question.value = ""
-        self.footer.children = (first, self.logs, self.refresh, self.remove, self.state)
+        alive = (self.alive,) if self._container and can_keep_alive(self._container) else ()
+        past = () if running else (self.past,)
+        self.footer.children = (
+            first, *alive, self.logs, *past, self.refresh, self.remove, self.state,
+        )  # fmt: skip
         self._forbid()
 
     def _forbid(self) -> None:
         running = self._container is not None and self._container.state == "running"
         self.remove.disabled = running
         self.remove.tooltip = "Stop it first" if running else "Remove the container"
+
+    def _tell(self, explanation: Explanation) -> None:
+        self.question.value = why_html(explanation, commands=False)
 
     def _ask(self) -> None:
         workspace = self._container.workspace if self._container else None
@@ -170,6 +197,7 @@ def facts_html(container: Container) -> str:
     slots = [
         f"<b>{escape(gpu.slot or gpu.uuid)}</b>"
         + (f" {escape(gpu.profile)}" if gpu.profile else "")
+        + (f" <span class='ds01-muted'>({escape(gpu.note)})</span>" if gpu.note else "")
         for gpu in container.gpus
     ]
     rows = {

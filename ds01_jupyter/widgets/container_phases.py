@@ -10,7 +10,9 @@ from ds01_jupyter.widgets.background import Background
 from ds01_jupyter.widgets.container_pages import ImagePage, SetupPage
 from ds01_jupyter.widgets.markup import code, escape, facts
 from ds01_jupyter.widgets.panel import html
+from ds01_jupyter.widgets.problem import Problem
 from ds01_jupyter.widgets.source import Connect
+from ds01_jupyter.widgets.why_view import explained
 from ds01_jupyter.widgets.wizard import Page, Wizard
 
 
@@ -38,19 +40,24 @@ class CreatePage(Page):
 
 
 class ContainerWizard(Wizard):
-    """Three phases; `started` gets the request and the running work."""
+    """Three phases; `started` gets the request and the running work, `no_slot` a refusal that is
+    about GPU slots."""
 
     def __init__(
         self,
         connect: Connect,
         background: Background,
         started: Callable[[ContainerRequest, Operation], None],
+        no_slot: Callable[[ContainerRequest, Problem], None],
         *,
         image: str | None = None,
+        name: str | None = None,
         **options: Any,
     ) -> None:
+        self._no_slot = no_slot
         self.image = ImagePage(connect, self._changed, image)
         self.setup_page = SetupPage(connect, self.image)
+        self.setup_page.name.control.value = name or ""
         self.create = CreatePage(connect, self.setup_page)
         super().__init__(
             "Create a container",
@@ -61,6 +68,18 @@ class ContainerWizard(Wizard):
         )
         self.add_class("ds01-container-wizard")
         self.setup_page.refresh.on_click(lambda _: self._look_again())
+
+    def refuse(self, problem: Problem) -> None:
+        """What is about slots gets a page of its own, everything else is shown at its field."""
+        if explained(problem):
+            self._set_busy("")
+            self._no_slot(self.setup_page.container_request(), problem)
+        else:
+            super().refuse(problem)
+
+    def blame(self, problem: Problem) -> None:
+        """Show a refusal at its field, whatever it is about."""
+        super().refuse(problem)
 
     def _changed(self) -> None:
         if hasattr(self, "footer"):  # the pages are made before the frame around them

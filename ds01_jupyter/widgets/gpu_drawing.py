@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ds01_jupyter.core.models import Gpu, GpuSnapshot, Slot
-from ds01_jupyter.render import units
+from ds01_jupyter.render import reservation_views, units
+from ds01_jupyter.render.machine_views import sharing
 from ds01_jupyter.widgets.gpu_choice import slices
 from ds01_jupyter.widgets.markup import escape, size
 
@@ -33,6 +34,8 @@ def snapshot_html(snapshot: GpuSnapshot, user: str) -> str:
 def _gpu(gpu: Gpu, user: str) -> str:
     slots = "".join(_slot(slot, gpu, user) for slot in gpu.slots) + _rest(gpu)
     problem = f"<p class='ds01-gpu-problem'>{escape(gpu.problem)}</p>" if gpu.problem else ""
+    told = sharing(gpu)
+    note = f"<p class='ds01-gpu-note ds01-muted'>{escape(told)}</p>" if told else ""
     temperature = "n/a" if gpu.temperature is None else f"{gpu.temperature} °C"
     power = "n/a" if gpu.power is None else f"{gpu.power:.0f} W"
     load = "n/a" if gpu.utilisation is None else units.percent(gpu.utilisation)
@@ -42,7 +45,7 @@ def _gpu(gpu: Gpu, user: str) -> str:
         f"<span class='ds01-gpu-figures'>{_figure('Temperature', temperature)}"
         f"{_figure('Power', power)}{_figure('Load', load)}</span></header>"
         f"{_memory(gpu.memory_used, gpu.memory_total)}"
-        f"<div class='ds01-slots' role='list'>{slots}</div>{problem}</section>"
+        f"<div class='ds01-slots' role='list'>{slots}</div>{note}{problem}</section>"
     )
 
 
@@ -77,7 +80,11 @@ def _slot(slot: Slot, gpu: Gpu, user: str) -> str:
     weight = part if part is not None else _total(gpu)
     profile = "whole GPU" if slot.kind == "gpu" else slot.profile
     memory = f"{size(slot.memory_used)} of {size(slot.memory_total)}"
-    title = " · ".join(text for text in (slot.slot, profile, who, container, memory) if text)
+    if slot.kind == "share":
+        memory = "" if slot.memory_used is None else size(slot.memory_used)
+    reserved = reservation_views.of_slot(slot)
+    words = (slot.slot, profile, who, container, memory, slot.note, reserved)
+    title = " · ".join(text for text in words if text)
     return (
         f"<div class='ds01-slot ds01-slot-{kind}' role='listitem' style='flex-grow:{weight}' "
         f"title='{escape(title)}' data-slot='{escape(slot.slot)}'>"
@@ -92,11 +99,11 @@ def _holder(slot: Slot, kind: str) -> tuple[str, str]:
     """Who has it, and for which container."""
     if slot.lease is not None:
         who = "yours" if kind == "mine" else slot.lease.owner
-        state = "" if slot.lease.state == "active" else f" ({_STATES[slot.lease.state]})"
+        state = "" if slot.lease.state == "active" else f", {_STATES[slot.lease.state]}"
         return who + state, slot.lease.container
     if kind == "foreign":
         return "not ours", slot.used_by or ""
-    return ("free" if kind == "free" else "unusable"), ""
+    return kind if kind in ("free", "cordoned") else "unusable", ""
 
 
 _STATES = {"pending": "starting", "held": "stopped"}
@@ -129,6 +136,7 @@ _LEGEND = (
             ("mine", "yours"),
             ("other", "somebody else's"),
             ("foreign", "used without a lease"),
+            ("cordoned", "cordoned: given to nobody"),
             ("unusable", "unusable"),
         )
     )

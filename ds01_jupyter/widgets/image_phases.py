@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as W  # noqa: N812 - the name that the field uses
@@ -12,9 +12,11 @@ from ds01_jupyter.widgets import texts
 from ds01_jupyter.widgets.background import Background
 from ds01_jupyter.widgets.dockerfile_view import dockerfile_html, files_html, state_html
 from ds01_jupyter.widgets.fields import explanation, radio_field
-from ds01_jupyter.widgets.image_pages import FrameworkPage, PackagesPage
+from ds01_jupyter.widgets.image_pages import FrameworkPage
 from ds01_jupyter.widgets.markup import chips, code, escape, facts
+from ds01_jupyter.widgets.packages_page import PackagesPage
 from ds01_jupyter.widgets.panel import html
+from ds01_jupyter.widgets.resolution_view import ResolutionView
 from ds01_jupyter.widgets.source import Connect
 from ds01_jupyter.widgets.wizard import Page, Wizard
 
@@ -26,11 +28,14 @@ class ReviewPage(Page):
     """3/3: what will be built, as a summary and as the Dockerfile itself."""
 
     title = "Review and build"
-    next_label = "Build image"
 
-    def __init__(self, connect: Connect, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, connect: Connect, resolution: ResolutionView, changed: Callable[[], None]
+    ) -> None:
+        """`resolution` is that of the page before: one and the same is shown on both."""
         super().__init__()
         self._connect = connect
+        self.resolution = resolution
         self._request: ImageRequest | None = None
         self.preview: DockerfilePreview | None = None
         self.summary = html("", "ds01-summary")
@@ -53,6 +58,8 @@ class ReviewPage(Page):
             self.question,
             self.dockerfile,
             self.files,
+            html("<p class='ds01-label'>Packages</p>", "ds01-label-box"),
+            self.resolution,
             explanation(texts.DOCKERFILE),
         )
 
@@ -73,9 +80,25 @@ class ReviewPage(Page):
         self.files.value = files_html(preview.files)
 
     def ready(self) -> bool:
-        """A Dockerfile that was edited by hand needs a decision first."""
+        """A Dockerfile that was edited by hand needs a decision first, and packages that cannot be
+        installed need another choice."""
         preview = self.preview
-        return preview is None or preview.state != "edited" or self.edited.value is not None
+        decided = preview is None or preview.state != "edited" or self.edited.value is not None
+        return decided and not self.obstacle
+
+    @property
+    def obstacle(self) -> str:
+        """Why it cannot be built, in one sentence. A Dockerfile of one's own is built as it is."""
+        own = self.preview is not None and self.preview.state == "edited"
+        if self._request is None or (own and self.edited.value == "keep"):
+            return ""
+        return self.resolution.obstacle(self._request)
+
+    @property
+    def next_label(self) -> str:  # type: ignore[override]
+        """What the button says: also why it cannot be pressed."""
+        obstacle = self.obstacle
+        return f"Cannot be built: {obstacle}" if obstacle else "Build image"
 
     def check(self) -> Operation:
         """Start the build."""
@@ -93,12 +116,24 @@ class ImageWizard(Wizard):
         connect: Connect,
         background: Background,
         started: Callable[[ImageRequest, Operation], None],
+        *,
+        name: str | None = None,
+        pip: Sequence[str] = (),
+        apt: Sequence[str] = (),
         **options: Any,
     ) -> None:
         follows = bool(options.get("parts"))
         self.framework = FrameworkPage(connect, background, container_follows=follows)
-        self.packages = PackagesPage(connect, self.framework.request, self._previewed)
-        self.review = ReviewPage(connect, self._review_changed)
+        self.framework.name.control.value = name or ""
+        self.packages = PackagesPage(
+            connect,
+            background,
+            self.framework.request,
+            self._previewed,
+            settled=self._settled,
+            mended=self._mended,
+        )
+        self.review = ReviewPage(connect, self.packages.resolution, self.update)
         super().__init__(
             "Create an image",
             (self.framework, self.packages, self.review),
@@ -107,10 +142,18 @@ class ImageWizard(Wizard):
             **options,
         )
         self.add_class("ds01-image-wizard")
+        self.packages.pip.control.value = "\n".join(pip)
+        self.packages.apt.control.value = "\n".join(apt)
         self.framework.picker.version.control.observe(lambda _: self.update(), "value")
 
-    def _review_changed(self) -> None:
+    def _settled(self) -> None:
+        """What the packages come to is known now."""
         self.update()
+
+    def _mended(self) -> None:
+        """A suggestion was taken: from the review back to the packages, where it is seen."""
+        if self.page is self.review:
+            self._go_back()
 
     def _previewed(self, answer: tuple[ImageRequest, DockerfilePreview]) -> None:
         self.review.expect(*answer)

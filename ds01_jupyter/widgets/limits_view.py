@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ds01_jupyter.core.models import ContainerLimits, LimitsReport
-from ds01_jupyter.render import units
+from ds01_jupyter.render import life_views, units
 from ds01_jupyter.widgets.markup import escape, facts
 
 
@@ -18,6 +18,9 @@ def limits_html(report: LimitsReport) -> str:
         "Containers": _of(usage.containers, limits.max_containers),
         "GPU slots": _of(usage.slots, limits.max_mig_instances),
     }
+    if report.times is not None:
+        times = life_views.time_limits(report.times)
+        rows |= {f"{name[:1].upper()}{name[1:]}": text for name, text in times.items()}
     head = f"<p class='ds01-label'>Your limits <span class='ds01-muted'>as {limits_of(report)}"
     return f"{head}</span></p>" + facts({key: escape(value) for key, value in rows.items()})
 

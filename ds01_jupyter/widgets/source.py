@@ -38,6 +38,37 @@ class Source(Protocol):
     def create_image(self, request: models.ImageRequest) -> models.Operation:
         """Start a build."""
 
+    def image(self, name: str) -> models.Image:
+        """One image of one's own, with its packages."""
+
+    def image_dockerfile(self, name: str) -> models.DockerfilePreview:
+        """The Dockerfile of an image as it lies on disk."""
+
+    def resolve_image(self, request: models.ImageRequest) -> models.Resolution:
+        """What the packages come to; nothing is built."""
+
+    def import_packages(
+        self, filename: str, text: str, extras: Sequence[str] = ()
+    ) -> models.ImageImport:
+        """The packages of a file."""
+
+    def update_image(self, name: str, changes: models.ImageUpdateRequest) -> models.Operation:
+        """Start to build an image anew."""
+
+    def image_builds(self, name: str) -> Sequence[models.ImageBuild]:
+        """The builds that are kept, newest first."""
+
+    def image_diff(
+        self, name: str, before: int | None = None, after: int | None = None
+    ) -> models.ImageDiff:
+        """What differs between two builds."""
+
+    def rollback_image(self, name: str, to: int | None = None) -> models.Image:
+        """Go back to an earlier build."""
+
+    def recreate_container(self, name: str) -> models.Operation:
+        """Start to make a container anew from its image."""
+
     def containers(self) -> Sequence[models.Container]:
         """One's own containers."""
 
@@ -56,8 +87,32 @@ class Source(Protocol):
     def remove_container(self, name: str) -> None:
         """Remove a stopped container; its workspace stays."""
 
+    def keep_alive(self, name: str, hours: float | None = None) -> models.Container:
+        """Do not stop it for idling, for `hours` or as long as is allowed."""
+
     def container_logs(self, name: str, tail: int = 200) -> models.Logs:
         """The end of its output."""
+
+    def why(self, gpu: str = "any", gpus: int = 1) -> models.Explanation:
+        """Whether slots could be had now; if not why, when, and what instead."""
+
+    def why_container(self, name: str) -> models.Explanation:
+        """What happened to a container of one's own."""
+
+    def queue(self) -> Sequence[models.QueueEntry]:
+        """Everybody who waits for slots, in order."""
+
+    def join_queue(self, request: models.ContainerRequest) -> models.QueueEntry:
+        """Wait for the slots of a container."""
+
+    def queue_entry(self, entry_id: int) -> models.QueueEntry:
+        """Where one place stands."""
+
+    def leave_queue(self, entry_id: int) -> None:
+        """Give a place up."""
+
+    def reservations(self, all: bool = False) -> Sequence[models.Reservation]:  # noqa: A002
+        """What is promised to whom: upcoming and active, or all."""
 
     def operation(self, operation_id: str) -> models.Operation:
         """Where a long piece of work stands."""

@@ -50,6 +50,11 @@ WORKSPACE = (
 FOLDERS = "Further folders of this machine that the container may read: data sets and models."
 GPU = (
     "A slot is a whole GPU or a slice of one with memory of its own (MIG). Nobody else can use "
-    "yours while you have it, so take the smallest that does."
+    "yours while you have it, so take the smallest that does. A share of a GPU is the exception: "
+    "others use the same GPU, and its memory, at the same time."
+)
+WAITING = (
+    "None of these is free now. Go on all the same: the last page says who has them and until "
+    "when, and there you can wait in the queue."
 )
 LIMITS = "Everybody has limits, so that no container can take the machine from the others."

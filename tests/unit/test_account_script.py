@@ -58,7 +58,7 @@ def records(root: Path, name: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", ["ada", "john.doe", "Bob", "a@b", "1abc", "DOM\\bob", "müller"])
-def test_any_name_a_directory_may_hold_gets_an_account(make: Make, name: str) -> None:
+def test_f21_f22_any_name_a_directory_may_hold_gets_an_account(make: Make, name: str) -> None:
     root = make(name, 1_700_000_000, 1_700_000_001)
     (entry,) = [r for r in records(root, "passwd") if r[2] == "1700000000"]
     assert entry[0] == name
@@ -74,7 +74,7 @@ def test_any_name_a_directory_may_hold_gets_an_account(make: Make, name: str) ->
     assert len([r for r in records(root, "shadow") if r[0] == name]) == 1
 
 
-def test_one_account_for_a_number_that_the_image_gave_to_ubuntu(make: Make) -> None:
+def test_f20_one_account_for_a_number_that_the_image_gave_to_ubuntu(make: Make) -> None:
     root = make("ada", 1000, 1000)
     assert [r[0] for r in records(root, "passwd") if r[2] == "1000"] == ["ada"]
     assert [r[0] for r in records(root, "shadow")] == ["root", "ada"]

@@ -59,7 +59,7 @@ def test_the_driver_decides(
         ((12, 8), [V100, B200], "too far apart"),
     ],
 )
-def test_what_cannot_be_decided_is_not_guessed(
+def test_f43_what_cannot_be_decided_is_not_guessed(
     cuda: tuple[int, int], gpus: list[tuple[int, int]], words: str
 ) -> None:
     with pytest.raises(DriverUnavailable, match=words) as refusal:

@@ -109,7 +109,7 @@ def test_the_newest_version(
     assert row == shipped.select(framework, newest, architecture)
 
 
-def test_one_version_has_different_images_for_different_architectures(
+def test_b29_one_version_has_different_images_for_different_architectures(
     shipped: CatalogueFile,
 ) -> None:
     ada = shipped.select("Pytorch", "2.8.0-aime", "CUDA_ADA").image
@@ -294,7 +294,7 @@ def test_an_unknown_architecture(shipped: CatalogueFile) -> None:
 
 
 @pytest.mark.parametrize("version", ["", " ", "2.5", "latest", "2.5.1\n2.5.0"])
-def test_no_version_is_guessed(shipped: CatalogueFile, version: str) -> None:
+def test_b29_no_version_is_guessed(shipped: CatalogueFile, version: str) -> None:
     with pytest.raises(NotFound) as refusal:
         shipped.select("Pytorch", version, "CUDA_ADA")
     assert refusal.value.message.isprintable()

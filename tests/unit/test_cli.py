@@ -18,6 +18,7 @@ import pytest
 
 from ds01_jupyter import cli
 from tests.unit import lab_standin as lab
+from tests.unit import queue_documents
 from tests.unit.lab_standin import Answer, Standin, event
 
 ROOT = Path(__file__).parents[2]
@@ -282,6 +283,36 @@ def test_ctrl_d_stops_the_guide(standin: Standin, environment: dict[str, str]) -
     output, status = on_terminal(environment, ["container", "create"], ["\x04"])
     assert status == 1
     assert "Nothing was changed." in output
+
+
+@pytest.mark.parametrize(("answer", "asked"), [("wait", "queue"), ("take 1g.5gb", "containers")])
+def test_the_guide_explains_a_refusal_and_asks_what_now(
+    standin: Standin, environment: dict[str, str], answer: str, asked: str
+) -> None:
+    full = {"code": "no_free_slot", "message": "No 2g.10gb is free now.", "hint": "", "details": {}}
+    begun = lab.operation(id="two", kind="container.create")
+    made = {**begun, "state": "succeeded", "result": lab.container("new")}
+    starting = queue_documents.entry(state="starting", position=None, operation="two")
+    explained = queue_documents.explanation().model_dump(mode="json")
+    standin.replies |= {
+        "GET images": Answer(body=[lab.image()]),
+        "GET gpus": Answer(body=lab.gpus(lab.slot("0:0"))),
+        "GET why?gpu=2g.10gb&gpus=1": Answer(body=explained),
+        "POST containers": [Answer(409, full), Answer(409, full)]
+        if answer == "wait"
+        else [Answer(409, full), Answer(202, begun)],
+        "POST queue": Answer(202, starting.model_dump(mode="json")),
+        "GET operations/two": Answer(body=made),
+        "GET operations/two/events": Answer(chunks=iter([event(1, "state", state="succeeded")])),
+    }
+    answers = ["demo\n", "2g.10gb\n", "new\n", "\n", "\n", "\n", "y\n", f"{answer}\n"]
+    output, status = on_terminal(environment, ["container", "create"], answers)
+    assert status == 0, output
+    assert "its longest run time ends" in output
+    assert "ds01 container create NAME" not in output, "one is asked, and need not type it"
+    bodies = {request.path: request.body for request in standin.requests if request.body}
+    assert bodies[asked]["gpu"] == ("2g.10gb" if answer == "wait" else "1g.5gb")
+    assert "new is" in output or "It runs." in output
 
 
 def test_in_the_same_process(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,7 @@ def test_proxies_of_the_environment_are_not_used(
         assert client.about().host == "gpu1"
 
 
-def test_every_method_has_its_route(standin: Standin, client: Client) -> None:
+def test_b35_every_method_has_its_route(standin: Standin, client: Client) -> None:
     image, container, running = lab.image(), lab.container(), lab.operation()
     preview = {
         "path": "/h/d",

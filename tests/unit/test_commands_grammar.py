@@ -23,7 +23,7 @@ NOTEBOOK = dict(leaves(build("%ds01")))
 
 
 @pytest.mark.parametrize("words", list(TERMINAL), ids=" ".join)
-def test_every_command_has_a_function_and_help(words: tuple[str, ...]) -> None:
+def test_b35_every_command_has_a_function_and_help(words: tuple[str, ...]) -> None:
     parser = TERMINAL[words]
     module, _, function = parser.get_default("run").partition(".")
     assert callable(getattr(importlib.import_module(f"ds01_jupyter.commands.{module}"), function))
@@ -35,9 +35,11 @@ def test_every_command_has_a_function_and_help(words: tuple[str, ...]) -> None:
 
 
 def test_the_commands_of_the_issue_are_there() -> None:
-    wanted = ["help", "status", "create", "gpus", "limits"]
+    wanted = ["help", "status", "create", "gpus", "limits", "notices", "container keep-alive"]
     wanted += [f"image {verb}" for verb in ("create", "list", "show", "remove", "dockerfile")]
-    verbs = ("create", "list", "show", "start", "stop", "logs", "remove")
+    verbs = ("resolve", "update", "builds", "diff", "rollback", "share", "unshare", "prune")
+    wanted += [f"image {verb}" for verb in verbs]
+    verbs = ("create", "list", "show", "start", "stop", "logs", "remove", "recreate")
     wanted += [f"container {verb}" for verb in verbs]
     for grammar in (TERMINAL, NOTEBOOK):
         assert {tuple(words.split()) for words in wanted} <= set(grammar)

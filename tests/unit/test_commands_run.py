@@ -58,7 +58,7 @@ def answer(context: Any, line: str) -> Any:
         ("container list --all", ["GET containers?all=true"], "ada"),
         ("container show demo", ["GET containers/demo"], "demo._.1000"),
         ("container start demo", ["POST containers/demo/start"], "demo runs on 0:1 (1g.5gb)."),
-        ("container stop demo", ["POST containers/demo/stop"], "its GPU slot are kept"),
+        ("container stop demo", ["POST containers/demo/stop"], "so is its GPU slot"),
         ("container logs demo", ["GET containers/demo/logs?tail=200"], "hello"),
         ("container remove demo --yes", ["DELETE containers/demo"], "slots are free again"),
         ("image list", ["GET images"], "base, cv"),
@@ -136,7 +136,7 @@ def test_help(context: Any, standin: Standin) -> None:
 
 
 def test_a_group_without_a_command(context: Any) -> None:
-    with pytest.raises(UsageProblem, match="create, list, show, remove, dockerfile"):
+    with pytest.raises(UsageProblem, match="create, resolve, list, show, update"):
         answer(context, "image")
 
 
@@ -176,7 +176,7 @@ def test_somebody_elses_container_of_that_name_is_no_hindrance(
     standin.replies["GET containers"] = Answer(body=[lab.container("new", managed=False)])
     standin.replies["POST images"] = Answer(409, {"code": "conflict", "message": "So far."})
     with pytest.raises(ClientError, match=r"So far\."):
-        answer(context, "create new --framework Pytorch --wait")
+        answer(context, "create new --framework Pytorch --block")
 
 
 def created(standin: Standin) -> None:
@@ -196,7 +196,7 @@ def created(standin: Standin) -> None:
 
 def test_create_does_it_all(context: Any, standin: Standin) -> None:
     created(standin)
-    line = "create New --framework Pytorch --use-case cv --gpu 1g.5gb --workspace /w --wait"
+    line = "create New --framework Pytorch --use-case cv --gpu 1g.5gb --workspace /w --block"
     standin.replies["GET containers"] = Answer(body=[])
     view = answer(context, line)
     assert "Container new" in view.text()

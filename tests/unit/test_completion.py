@@ -46,13 +46,21 @@ def found(line: str) -> list[str]:
         ("create demo --use-case cv n", ["nlp"]),
         ("create demo --use-case cv --fra", ["--framework"]),
         ("create demo --gpu 0:", ["0:0", "0:1"]),
-        ("create demo --gpu any --wa", ["--wait"]),
+        ("create demo --gpu any --bl", ["--block"]),
         ("create demo --dockerfile ", ["ask", "keep", "replace"]),
         ("create demo --json --gpu n", ["none"]),
         ("create demo --workspace ", []),
         ("container create --image d", ["demo"]),
         ("help ima", ["image"]),
-        ("help image d", ["dockerfile"]),
+        ("help image do", ["dockerfile"]),
+        ("image up", ["update"]),
+        ("image update d", ["demo"]),
+        ("image update demo --dockerfile ", ["update", "keep", "replace", "ask"]),
+        ("image update demo --recreate ", ["demo", "Old"]),
+        ("image update demo --use-case ", ["cv", "nlp"]),
+        ("image create demo --from ", []),
+        ("image rollback v", ["vision"]),
+        ("container rec", ["recreate"]),
         ("--server http://x con", ["container"]),
         ("contianer ", []),
         ("catalogue T", ["Tensorflow"]),
@@ -88,7 +96,7 @@ def test_names_are_asked_for_once(names: completion.Names, monkeypatch: pytest.M
             body=lab.gpus(lab.slot("0:0"), lab.slot("0:1", state="unusable"))
         )
         assert [names("container") for _ in range(3)] == [["demo"]] * 3
-        assert names("gpu") == ["any", "none", "whole", "1g.5gb", "0:0"]
+        assert names("gpu") == ["any", "none", "whole", "1g.5gb", "5GB", "0:0"]
         assert standin.asked() == ["GET containers", "GET gpus"]
         names.close()
 

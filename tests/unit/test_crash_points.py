@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ds01_jupyter.core import crash_points
-from ds01_jupyter.core.crash_points import REBUILD_STEPS, STEPS
+from ds01_jupyter.core.crash_points import QUEUE_STEPS, REBUILD_STEPS, RECREATE_STEPS, STEPS
 from tests.rig.paths import REPOSITORY
 
 PROGRAM = (
@@ -54,4 +54,4 @@ def test_every_step_stands_once_in_the_code_and_no_other_does() -> None:
         for file in core.rglob("*.py")
         for step in re.findall(r'reached\("([a-z.]+)"\)', file.read_text())
     ]
-    assert sorted(found) == sorted(STEPS + REBUILD_STEPS)
+    assert sorted(found) == sorted(STEPS + QUEUE_STEPS + RECREATE_STEPS + REBUILD_STEPS)

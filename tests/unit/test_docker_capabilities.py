@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ds01_jupyter.core import docker_engine
+from ds01_jupyter.core import build_routes, docker_engine
 from ds01_jupyter.core.docker_engine import DockerEngine
 from ds01_jupyter.core.docker_streams import context_tar
 from ds01_jupyter.core.engine import Silent
@@ -31,7 +31,7 @@ CONTAINERD = {"driver-type": "io.containerd.snapshotter.v1"}
 def test_buildkit_is_used_where_it_works_without_a_session(
     api_version: str, status: dict[str, str], os_type: str, expected: bool
 ) -> None:
-    assert docker_engine._has_buildkit(api_version, status, os_type) is expected
+    assert build_routes.over_api(api_version, status, os_type) is expected
 
 
 def test_whether_gpus_can_be_given_may_be_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

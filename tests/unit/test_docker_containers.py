@@ -21,7 +21,7 @@ PLAN = ContainerPlan(
 )
 
 
-def test_never_privileged_and_no_namespace_of_the_host() -> None:
+def test_f11_b27_never_privileged_and_no_namespace_of_the_host() -> None:
     host = create_config(PLAN)["HostConfig"]
     assert host["Privileged"] is False
     assert host["NetworkMode"] == "bridge"
@@ -46,7 +46,7 @@ def test_without_devices_there_is_no_gpu_at_all() -> None:
     assert "DeviceRequests" not in config["HostConfig"]
 
 
-def test_devices_are_asked_for_by_uuid() -> None:
+def test_f9_devices_are_asked_for_by_uuid() -> None:
     config = create_config(replace(PLAN, devices=("MIG-1", "MIG-2")))
     assert config["Env"] == ["NVIDIA_VISIBLE_DEVICES=MIG-1,MIG-2"]
     assert config["HostConfig"]["DeviceRequests"] == [
@@ -112,6 +112,14 @@ GPU = [["gpu"]]
         (answer("nvidia", "void"), ()),
         (answer("nvidia", "none"), ()),
         (answer("nvidia", "GPU-1, MIG-2"), ("GPU-1", "MIG-2")),
+        (answer("nvidia", "0,all"), "all"),
+        (answer("nvidia-cdi", "GPU-1"), ("GPU-1",)),
+        (answer("nvidia-legacy", "all"), "all"),
+        ({"HostConfig": {"Runtime": "nvidia"}, "Config": {"Env": ["CUDA_VERSION=8.0"]}}, "all"),
+        ({"HostConfig": {"Runtime": "nvidia"},
+          "Config": {"Env": ["CUDA_VERSION=12", "NVIDIA_REQUIRE_CUDA=x"]}}, ()),
+        ({"HostConfig": {"Runtime": "nvidia"},
+          "Config": {"Env": ["CUDA_VERSION=8.0", "NVIDIA_VISIBLE_DEVICES="]}}, ()),
         (answer(DeviceRequests=[{"Count": -1, "Capabilities": GPU}]), "all"),
         (answer(DeviceRequests=[{"Count": 2, "Capabilities": GPU}]), ("0", "1")),
         (answer(DeviceRequests=[{"Count": 0, "Capabilities": GPU}]), ()),
@@ -133,7 +141,7 @@ def test_the_gpus_of_a_container_however_it_was_made(
     assert devices_of(given) == devices
 
 
-def test_times_with_nine_digits_and_never() -> None:
+def test_b40_times_with_nine_digits_and_never() -> None:
     found = moment("2026-11-23T12:46:15.730236123Z")
     assert found is not None
     assert found.isoformat() == "2026-11-23T12:46:15.730236+00:00"

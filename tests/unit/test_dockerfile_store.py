@@ -75,7 +75,7 @@ def test_the_refusal_shows_the_difference(location: store.Location) -> None:
     assert "+RUN ours" in error.details["diff"]
 
 
-def test_replacing_keeps_each_old_one(location: store.Location, person: Person) -> None:
+def test_b28_replacing_keeps_each_old_one(location: store.Location, person: Person) -> None:
     for text in ("one", "two", "three"):
         store.write(location, person, text, {}, keep_old=True)
     assert listing(person.home / "dockerfiles") == {

@@ -98,7 +98,7 @@ def test_a_gpu_that_needs_a_reset_is_cordoned(clinic: Clinic) -> None:
 
 
 @pytest.mark.parametrize("code", [4, 17])
-def test_a_gpu_that_is_only_forbidden_to_us_is_not_ill(clinic: Clinic, code: int) -> None:
+def test_f32_a_gpu_that_is_only_forbidden_to_us_is_not_ill(clinic: Clinic, code: int) -> None:
     """NO_PERMISSION, and a cgroup that hides it: others may use it well."""
     clinic.machine.add(f"fail fn=* gpu=0 code={code}")
     assert clinic.look() == Verdict()
@@ -160,7 +160,7 @@ def test_leases_are_kept_and_nothing_is_killed(clinic: Clinic) -> None:
     assert clinic.history()[0].details["containers"] == ["box._.1001"]
 
 
-def test_b05_health_has_no_way_to_kill() -> None:
+def test_b5_health_has_no_way_to_kill() -> None:
     """It imports nothing that could end a process or a container."""
     folder = Path(__file__).parents[2] / "ds01_jupyter" / "core" / "gpu"
     for name in ("health", "sampler", "board", "events", "feed", "drift", "history"):

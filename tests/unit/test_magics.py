@@ -30,6 +30,8 @@ HEAVY = ["httpx", "pydantic", "rich", "ipywidgets", "docker", "pynvml", "jupyter
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     config = Config({"HistoryManager": {"enabled": False}})
+    # It puts a module of its own there, from which no process could be spawned afterwards.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     made = InteractiveShell(config=config)
     made.run_line_magic("load_ext", "ds01_jupyter")
     yield made
@@ -173,7 +175,7 @@ def test_tab(shell: InteractiveShell, standin: Standin, monkeypatch: pytest.Monk
         "%ds01 container stop",
     ]
     assert completed(shell, "x = %ds01 container stop ") == ["x = %ds01 container stop demo"]
-    assert completed(shell, "%ds01 create --fr") == ["%ds01 create --framework"]
+    assert completed(shell, "%ds01 create --fra") == ["%ds01 create --framework"]
     assert completed(shell, "%ds01 create --gpu 0:") == [
         "%ds01 create --gpu 0:0",
         "%ds01 create --gpu 0:1",

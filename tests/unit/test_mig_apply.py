@@ -20,7 +20,7 @@ from ds01_jupyter.core.errors import (
 )
 from ds01_jupyter.core.gpu.geometry import Placed
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
-from ds01_jupyter.core.gpu.slots import GpuReading
+from ds01_jupyter.core.gpu.slots import Inventory
 from ds01_jupyter.core.maintenance import Maintenance
 from tests.rig.nvml import Machine
 from tests.unit.desk import Desk
@@ -224,9 +224,10 @@ class LateDriver(NvmlDriver):
         super().__init__(library)
         self.meanwhile = meanwhile
 
-    def snapshot(self) -> GpuReading:
+    def inventory(self, *, fresh: bool = False) -> Inventory:
+        found = super().inventory(fresh=fresh)
         self.meanwhile()
-        return super().snapshot()
+        return found
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -187,7 +187,7 @@ def test_filters_choose_the_model_and_the_rest_is_left_alone() -> None:
     found = plan(layout, gpu(), gpu(index=1))
     assert found.gpus == ()
     assert found.matches
-    assert found.notes == ("The layout does not speak of GPU 0, 1; left as it is.",)
+    assert found.notes == ("The layout does not speak of GPUs 0, 1, which stay as they are.",)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_unfinished_instances_are_finished_or_removed() -> None:
     assert [item.gi for item in one.destroy] == [1]
 
 
-def test_containers_without_a_lease_and_processes_are_in_the_way() -> None:
+def test_f45_containers_without_a_lease_and_processes_are_in_the_way() -> None:
     there = gpu(("3g.20gb", 0), ("3g.20gb", 4), busy=[1])
     found = plan(text({"7g.40gb": 1}), there, MIG_0_0="stranger")
     assert [str(item) for item in found.gpus[0].obstacles] == [

@@ -176,7 +176,9 @@ def test_a_claim_that_changes_while_docker_is_being_asked_is_left_alone(ledger: 
     ],
 )
 @pytest.mark.parametrize("before", ["active", "held"])
-def test_leases_follow_the_container(ledger: Ledger, docker: str, lease: str, before: str) -> None:
+def test_f3_leases_follow_the_container(
+    ledger: Ledger, docker: str, lease: str, before: str
+) -> None:
     claim(ledger, "box", PARTS[0], PARTS[1], container_id="id-box._.1001")
     with ledger.writing() as connection:
         tables.move_leases(connection, "claim-box", before)  # type: ignore[arg-type]
@@ -274,6 +276,10 @@ def test_a_claim_that_the_ledger_does_not_know_is_only_reported(ledger: Ledger) 
         (("nvidia.com/gpu=0", "nvidia.com/gpu=all"), ["0", "1:0", "1:1", "1:2"]),
         ((f"MIG-{GPU}1/8/0",), ["1:1"]),
         ((f"MIG-{GPU}1/9/1",), []),
+        ((f"{GPU}1"[:-1],), ["0", "1:0", "1:1", "1:2"]),  # the beginning of both GPUs' UUIDs
+        (("GPU-", "MIG-", "GPU"), []),
+        (("0,1:2",), ["0", "1:2"]),
+        ((f"{GPU}0,MIG-1",), ["0", "1:1"]),
         (("7", "none", "void", ""), []),
         (("10", "1:10"), []),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from ds01_jupyter.client_error import ClientError
 from ds01_jupyter.core import models
-from ds01_jupyter.render import View, machine_views, views
+from ds01_jupyter.render import View, image_views, machine_views, views
 from ds01_jupyter.render.problem import problem
 from tests.unit import lab_standin as lab
 
@@ -38,14 +38,24 @@ def operation(**more: Any) -> models.Operation:
     return models.Operation.model_validate(lab.operation(**more))
 
 
+NOTE = "time-sliced with up to 3 others, no isolation of memory or faults"
+
+
+def shared(name: str, **more: Any) -> dict[str, Any]:
+    """One of four shares of a GPU."""
+    kind = {"kind": "share", "profile": "shared", "shared_by": 4, "note": NOTE}
+    memory = {"memory_total": None, "memory_used": None}
+    return lab.slot(name, uuid=f"GPU-0#{name[-1]}", **{**kind, **memory, **more})
+
+
 ALL: dict[str, View] = {
     "about": machine_views.about(models.About.model_validate(lab.about())),
     "limits": machine_views.limits(models.LimitsReport.model_validate(lab.limits())),
     "gpus": machine_views.gpus(busy(), "ada"),
     "containers": views.containers(containers(lab.container(LONG)), everybody=True),
     "container": views.container(containers(lab.container(LONG))[0]),
-    "images": views.images([models.Image.model_validate(lab.image(LONG, containers=[LONG]))]),
-    "image": views.image(models.Image.model_validate(lab.image(LONG))),
+    "images": image_views.images([models.Image.model_validate(lab.image(LONG, containers=[LONG]))]),
+    "image": image_views.image(models.Image.model_validate(lab.image(LONG))),
     "operations": views.operations([operation(title=f"Build the image {LONG}")]),
     "problem": problem(ClientError(f"No container {LONG}.", hint="Look.", details={"limit": 2})),
 }
@@ -76,6 +86,30 @@ def test_who_has_what() -> None:
     assert "unusable" in lines["0:4"]
     assert "- of 5 GiB" in lines["0:4"]
     assert "Free now: 1 x 1g.5gb." in ALL["gpus"].text(120)
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_who_shares_a_gpu_is_told_what_that_means(width: int) -> None:
+    snapshot_ = snapshot(
+        shared("0/1", state="leased", lease=LEASE, memory_used=3 * 2**30), shared("0/2")
+    )
+    text = machine_views.gpus(snapshot_, "ada").text(width)
+    lines = {line.split()[0]: line for line in text.splitlines() if line[:1] == " "}
+    assert "3 GiB" in lines["0/1"]
+    assert "3 GiB of" not in text, "it has no memory of its own"
+    assert "free" in lines["0/2"]
+    assert f"The shares of GPU 0 are {NOTE}." in " ".join(text.split())
+    assert "Free now: 1 x shared." in text
+
+
+@pytest.mark.parametrize("width", [60, 140])
+def test_a_container_with_a_share_is_told_so(width: int) -> None:
+    gpus = [{"slot": "0/1", "uuid": "GPU-0#1", "profile": "shared", "note": NOTE}]
+    [document] = containers(lab.container(gpus=gpus))
+    text = views.container(document).text(width)
+    assert f"The slot 0/1 is {NOTE}." in " ".join(text.split())
+    [other] = containers(lab.container())
+    assert "time-sliced" not in views.container(other).text(width)
 
 
 def test_nothing_is_free() -> None:
@@ -113,7 +147,7 @@ def test_limits_keep_unlimited_and_zero_apart() -> None:
     assert "memory a container  unlimited" in text
 
 
-def test_containers_say_whose_they_are() -> None:
+def test_b33_containers_say_whose_they_are() -> None:
     shown = views.containers(
         containers(
             lab.container(),
@@ -132,7 +166,7 @@ def test_containers_say_whose_they_are() -> None:
 
 def test_empty_lists_say_what_to_do() -> None:
     assert "`%ds01 create` makes one" in views.containers([], prog="%ds01").text()
-    assert "`ds01 image create NAME" in views.images([]).text()
+    assert "`ds01 image create NAME" in image_views.images([]).text()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +180,7 @@ def test_empty_lists_say_what_to_do() -> None:
     ],
 )
 def test_tiers_of_an_image(more: dict[str, Any], text: str) -> None:
-    assert views.tiers_of(models.Image.model_validate(lab.image(**more))) == text
+    assert image_views.tiers_of(models.Image.model_validate(lab.image(**more))) == text
 
 
 @pytest.mark.parametrize("state", ["new", "same", "changed", "edited"])
@@ -158,7 +192,7 @@ def test_every_state_of_a_dockerfile_is_explained(state: str) -> None:
         "base_image": "x",
         "state": state,
     }
-    text = views.dockerfile(models.DockerfilePreview.model_validate(document)).text()
+    text = image_views.dockerfile(models.DockerfilePreview.model_validate(document)).text()
     assert "\nFROM x\n" in text
     assert "\nnumpy\n" in text
     assert "Beside it: install.py" in text

@@ -208,7 +208,6 @@ def test_limits_are_shown_with_what_is_in_use(journey: Journey, source: Scripted
         ("name", "a b", refusal("That is no name.", name="a b")),
         ("workspace", "/etc", refusal("The workspace folder /etc is outside.", path="/etc")),
         ("data", "/secret", refusal("The data folder '/secret' is outside.")),
-        ("gpu", "whole", refusal("No whole GPU is free.", "no_free_slot", free=0)),
     ],
 )
 def test_a_refusal_leads_back_to_its_field(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
+from typing import Any
 
 import pytest
 
 from ds01_jupyter import widgets
+from ds01_jupyter.core import models
 from ds01_jupyter.widgets import gpu_choice, gpu_map_view
 from ds01_jupyter.widgets.gpu_drawing import snapshot_html
 from tests.unit.widgets_source import ScriptedSource, gpu, lease, refusal, slot, snapshot
@@ -31,7 +33,7 @@ def test_each_slot_says_its_state_in_words() -> None:
     assert shown == {
         "0": "bob",
         "1:0": "yours",
-        "1:1": "bob (stopped)",
+        "1:1": "bob, stopped",
         "1:2": "not ours",
         "2": "unusable",
         "3": "free",
@@ -129,8 +131,60 @@ def test_offers_are_counted_by_kind_smallest_first() -> None:
         ("MIG 1g.5gb · 5 GiB · 1 of 2 free", "1g.5gb"),
         ("MIG 3g.20gb · 20 GiB · 1 of 1 free", "3g.20gb"),
         ("A whole GPU · 40 GiB · none free now", "whole"),
+        ("At least 21 GB, in whatever slot · 1 of 2 free", ">=21GB"),
         ("No GPU: CPU only", "none"),
     ]
+
+
+NOTE = "time-sliced with up to 1 other, no isolation of memory or faults"
+
+
+def share(name: str, state: str = "free", **values: Any) -> models.Slot:
+    """One of two shares of a GPU."""
+    told = {"kind": "share", "shared_by": 2, "note": NOTE, "memory_total": None}
+    return slot(name, "shared", state, **{**told, "memory_used": None, **values})
+
+
+SHARED = snapshot(
+    gpu(0, share("0/1", "leased", lease=lease("bob", "train"), memory_used=2**30), share("0/2")),
+    gpu(1, slot("1", "whole", memory_total=40 * 2**30)),
+)
+
+
+def test_a_shared_gpu_says_so_wherever_it_is_drawn() -> None:
+    html = snapshot_html(SHARED, "alice")
+    assert html.count(f"The shares of GPU 0 are {NOTE}.") == 1
+    assert re.findall(r"title='(0/.[^']*)'", html) == [
+        f"0/1 · shared · bob · train · 1 GiB · {NOTE}",
+        f"0/2 · shared · free · {NOTE}",
+    ]
+    widths = re.findall(r"flex-grow:(\d+)'[^>]*data-slot='0/.'", html)
+    assert len(set(widths)) == 1
+    assert "no instance" not in html
+    assert "time-sliced" not in snapshot_html(MACHINE, "alice")
+
+
+def test_a_share_is_offered_for_what_it_is() -> None:
+    title = f"A share of a GPU ({NOTE})"
+    assert gpu_choice.options(SHARED) == [
+        (f"Smallest free slot (recommended) · {title} now", "any"),
+        (f"{title} · 1 of 2 free", "shared"),
+        ("A whole GPU · 40 GiB · 1 of 1 free", "whole"),
+        ("No GPU: CPU only", "none"),
+    ]
+
+
+def test_memory_that_nothing_free_has_is_known_as_such() -> None:
+    machine = snapshot(
+        gpu(0, slot("0", "whole", "leased", memory_total=40 * 2**30, lease=lease("bob", "b"))),
+        gpu(
+            1,
+            slot("1:0", "3g.20gb", "leased", memory_total=20 * 10**9, lease=lease("bob", "c")),
+            slot("1:1"),
+        ),
+    )
+    assert gpu_choice.none_free(machine) == {"whole", "3g.20gb", ">=20GB"}
+    assert (">=20GB") in [value for _, value in gpu_choice.options(machine)]
 
 
 def test_without_a_slot_there_is_only_the_cpu() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ds01_jupyter.client_error import ClientError
@@ -16,6 +16,8 @@ from ds01_jupyter.core import models
 from ds01_jupyter.core.catalogue import CatalogueFile
 from ds01_jupyter.core.packages import TierFile
 from ds01_jupyter.core.settings import DATA
+from tests.unit.image_documents import build, diff, package, resolution
+from tests.unit.queue_documents import entry, explanation
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GIB = 2**30
@@ -134,6 +136,11 @@ def refusal(message: str, code: str = "invalid_input", **details: Any) -> Client
     return ClientError(message, hint="Do this next.", code=code, status=400, details=details)
 
 
+def resolved(request: models.ImageRequest) -> models.Resolution:
+    """All of one's own packages are new, and can be had."""
+    return models.Resolution.model_validate(resolution(*(package(text) for text in request.pip)))
+
+
 class ScriptedSource:
     """Answers from its attributes; `refuse[method]` is raised instead, `asked` remembers."""
 
@@ -152,6 +159,12 @@ class ScriptedSource:
         self.pause: Callable[[], None] = lambda: None
         self.cancelled = threading.Event()
         self.kind: Any = "image.create"
+        self.told = explanation()
+        self.waiting: list[models.QueueEntry] = []
+        self.promised: list[models.Reservation] = []
+        self.result: dict[str, Any] | None = None
+        self.resolution: Callable[[models.ImageRequest], models.Resolution] = resolved
+        self.kept_until: datetime | None = NOW + timedelta(hours=24)
 
     def _ask(self, method: str, argument: Any = None) -> None:
         self.asked.append((method, argument))
@@ -208,6 +221,61 @@ class ScriptedSource:
         self.own_images.append(image(request.name))
         return self.operation("op")
 
+    def image(self, name: str) -> models.Image:
+        self._ask("image", name)
+        return next(one for one in self.own_images if one.name == name)
+
+    def image_dockerfile(self, name: str) -> models.DockerfilePreview:
+        self._ask("image_dockerfile", name)
+        return models.DockerfilePreview(
+            path=f"/home/alice/dockerfiles/{name}.Dockerfile", dockerfile="FROM x\n", files={},
+            base_image="aimehub/x", state=self.state,
+        )  # fmt: skip
+
+    def resolve_image(self, request: models.ImageRequest) -> models.Resolution:
+        self._ask("resolve_image", request)
+        return self.resolution(request)
+
+    def import_packages(
+        self, filename: str, text: str, extras: Sequence[str] = ()
+    ) -> models.ImageImport:
+        self._ask("import_packages", (filename, text))
+        note = models.ImportNote(line=3, text="-e <b>.", why="An option.", suggestion="six")
+        return models.ImageImport(
+            source="requirements", pip=text.split(), apt=["git"], notes=[note]
+        )
+
+    def update_image(self, name: str, changes: models.ImageUpdateRequest) -> models.Operation:
+        self._ask("update_image", changes)
+        self.kind = "image.update"
+        at = next(n for n, one in enumerate(self.own_images) if one.name == name)
+        before = self.own_images[at]
+        self.own_images[at] = before.model_copy(update={"build": (before.build or 0) + 1})
+        self.result = self.own_images[at].model_dump(mode="json")
+        return self.operation("op")
+
+    def image_builds(self, name: str) -> Sequence[models.ImageBuild]:
+        self._ask("image_builds", name)
+        present = self.image(name).build or 1
+        return [
+            models.ImageBuild.model_validate(build(number, number == present)) for number in (2, 1)
+        ]
+
+    def image_diff(
+        self, name: str, before: int | None = None, after: int | None = None
+    ) -> models.ImageDiff:
+        self._ask("image_diff", (before, after))
+        return models.ImageDiff.model_validate(diff(before or 1, after or 2))
+
+    def rollback_image(self, name: str, to: int | None = None) -> models.Image:
+        self._ask("rollback_image", to)
+        return self.image(name).model_copy(update={"build": to})
+
+    def recreate_container(self, name: str) -> models.Operation:
+        self._ask("recreate_container", name)
+        self.kind = "container.recreate"
+        return self.operation("op")
+
     def containers(self) -> Sequence[models.Container]:
         self._ask("containers")
         return list(self.own_containers.values())
@@ -236,9 +304,47 @@ class ScriptedSource:
         self._ask("remove_container", name)
         del self.own_containers[name]
 
+    def keep_alive(self, name: str, hours: float | None = None) -> models.Container:
+        self._ask("keep_alive", (name, hours))
+        before = self.own_containers[name]
+        assert before.life is not None
+        life = before.life.model_copy(update={"keep_alive_until": self.kept_until})
+        self.own_containers[name] = before.model_copy(update={"life": life})
+        # Like the server: what only the view of one container has is not in this answer.
+        return self.own_containers[name].model_copy(update={"limits": None})
+
     def container_logs(self, name: str, tail: int = 200) -> models.Logs:
         self._ask("container_logs", name)
         return models.Logs(text="<i>hello</i>\n")
+
+    def why(self, gpu: str = "any", gpus: int = 1) -> models.Explanation:
+        self._ask("why", (gpu, gpus))
+        return self.told.model_copy(update={"gpu": gpu, "gpus": gpus})
+
+    def why_container(self, name: str) -> models.Explanation:
+        self._ask("why_container", name)
+        return self.told
+
+    def queue(self) -> Sequence[models.QueueEntry]:
+        self._ask("queue")
+        return list(self.waiting)
+
+    def join_queue(self, request: models.ContainerRequest) -> models.QueueEntry:
+        self._ask("join_queue", request)
+        self.waiting = [entry(name=request.name, gpu=request.gpu, gpus=request.gpus)]
+        return self.waiting[0]
+
+    def queue_entry(self, entry_id: int) -> models.QueueEntry:
+        self._ask("queue_entry", entry_id)
+        return next(each for each in self.waiting if each.id == entry_id)
+
+    def leave_queue(self, entry_id: int) -> None:
+        self._ask("leave_queue", entry_id)
+        self.waiting = [each for each in self.waiting if each.id != entry_id]
+
+    def reservations(self, all: bool = False) -> Sequence[models.Reservation]:  # noqa: A002
+        self._ask("reservations", all)
+        return list(self.promised)
 
     def operation(self, operation_id: str) -> models.Operation:
         self._ask("operation", operation_id)
@@ -250,6 +356,7 @@ class ScriptedSource:
             state=self.ending,
             created=NOW,
             error=self.error,
+            result=self.result,
         )
 
     def cancel_operation(self, operation_id: str) -> models.Operation:
