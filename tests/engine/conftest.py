@@ -12,10 +12,12 @@ from pathlib import Path
 import docker
 import pytest
 
-from ds01_jupyter.core import models
-from ds01_jupyter.core.identity import Person
+from ds01_jupyter.core import models, people
+from ds01_jupyter.core.clock import Clock
+from ds01_jupyter.core.identity import Person, person_of_uid
 from ds01_jupyter.core.lab import Lab
 from ds01_jupyter.core.settings import Settings
+from tests.engine.keeping import Accounts, Keeping, Make, keeping
 from tests.rig.fixtures import RigEngine
 from tests.rig.nvml import Machine
 
@@ -107,10 +109,11 @@ class Desk:
 def make_desk(
     rig_engine: RigEngine, gpu_machine: Machine, simulated_nvml: Path, tmp_path: Path
 ) -> Iterator[Callable[..., Desk]]:
-    """Desks: each call is another person; `settings` overrides go by keyword."""
+    """Desks: each call is another person; `settings` overrides go by keyword, and so does the
+    `clock` of the lab."""
     desks: list[Desk] = []
 
-    def make(**changes: object) -> Desk:
+    def make(clock: Clock | None = None, **changes: object) -> Desk:
         number = next(_numbers)
         home = tmp_path / f"home{number}"
         home.mkdir()
@@ -130,7 +133,7 @@ def make_desk(
             }
         )
         person = Person(f"u{number}", number, number, home)
-        desk = Desk(Lab(settings), person, rig_engine.client(), settings)
+        desk = Desk(Lab(settings, clock), person, rig_engine.client(), settings)
         desks.append(desk)
         return desk
 
@@ -152,3 +155,21 @@ def make_desk(
 def desk(make_desk: Callable[..., Desk]) -> Desk:
     """One person's lab."""
     return make_desk()
+
+
+@pytest.fixture
+def accounts(monkeypatch: pytest.MonkeyPatch) -> Accounts:
+    """Accounts for the test's people, besides those of this machine: limits hold for them."""
+    known: Accounts = {}
+    monkeypatch.setattr(people, "person_of_uid", lambda uid: known.get(uid) or person_of_uid(uid))
+    return known
+
+
+@pytest.fixture
+def make(make_desk: Callable[..., Desk], accounts: Accounts) -> Make:
+    """People whose time the test moves."""
+
+    def make(limits: str = "", **settings: object) -> Keeping:
+        return keeping(make_desk, accounts, limits, **settings)
+
+    return make

@@ -99,7 +99,7 @@ def test_the_image_has_an_id_of_its_own(desk: Desk) -> None:
     assert own != base
 
 
-def test_one_that_aime_made_is_shown_as_not_ours(desk: Desk) -> None:
+def test_b33_one_that_aime_made_is_shown_as_not_ours(desk: Desk) -> None:
     name, user = f"old._.{desk.person.uid}", desk.person.name
     docker(desk, "create", f"--name={name}", f"--label=aime.mlc={user}",
            f"--label=aime.mlc.USER={user}", "--label=aime.mlc.NAME=old",

@@ -160,7 +160,7 @@ def failure(desk: Desk, request: models.ImageRequest) -> models.ErrorDocument:
 def test_a_version_that_there_is_not_is_named(desk: Desk) -> None:
     said = failure(desk, image(pip=["six==99.99"]))
     assert (said.code, said.details["package"]) == ("build_failed", "six")
-    assert "there is no six==99.99" in said.message
+    assert "There is no six==99.99" in said.message
 
 
 def test_what_is_wrong_with_a_dockerfile_of_ones_own_is_said(

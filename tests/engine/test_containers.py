@@ -32,7 +32,9 @@ def request(name: str = "c", **wishes: object) -> models.ContainerRequest:
     return models.ContainerRequest.model_validate({"name": name, "gpu": "1g.5gb", **wishes})
 
 
-def test_all_limits_and_the_slot_are_given_at_creation(desk: Desk, rig_engine: RigEngine) -> None:
+def test_b20_all_limits_and_the_slot_are_given_at_creation(
+    desk: Desk, rig_engine: RigEngine
+) -> None:
     made = desk.create("thesis")
     docker = desk.inspect(made)
     host, config = docker["HostConfig"], docker["Config"]
@@ -54,7 +56,7 @@ def test_all_limits_and_the_slot_are_given_at_creation(desk: Desk, rig_engine: R
     assert desk.leased() == {slot.slot: "active"}
 
 
-def test_without_a_slot_there_is_no_gpu(desk: Desk, rig_engine: RigEngine) -> None:
+def test_b7_without_a_slot_there_is_no_gpu(desk: Desk, rig_engine: RigEngine) -> None:
     made = desk.create("cpu", gpu="none")
     docker = desk.inspect(made)
     assert not docker["HostConfig"]["DeviceRequests"]
@@ -64,7 +66,7 @@ def test_without_a_slot_there_is_no_gpu(desk: Desk, rig_engine: RigEngine) -> No
     assert desk.leased() == {}
 
 
-def test_two_slots_are_two_devices(desk: Desk) -> None:
+def test_f12_b10_two_slots_are_two_devices(desk: Desk) -> None:
     made = desk.create("two", gpus=2)
     devices = desk.inspect(made)["HostConfig"]["DeviceRequests"][0]["DeviceIDs"]
     assert len(set(devices)) == 2
@@ -87,7 +89,7 @@ def test_the_workspace_is_the_persons_and_survives_everything(desk: Desk) -> Non
     assert desk.leased() == {}
 
 
-def test_the_account_is_in_the_container(desk: Desk) -> None:
+def test_f20_the_account_is_in_the_container(desk: Desk) -> None:
     made = desk.create("thesis", gpu="none")
     code, output = desk.docker.containers.get(made.id).exec_run(["id"])
     assert code == 0
@@ -164,7 +166,7 @@ def test_parallel_requests_do_not_pass_a_limit_together(desk: Desk) -> None:
     assert len(set(uuids)) == 2
 
 
-def test_a_slot_is_given_to_one_person_only(make_desk: Callable[..., Desk]) -> None:
+def test_f5_a_slot_is_given_to_one_person_only(make_desk: Callable[..., Desk]) -> None:
     first, second = make_desk(), make_desk()
     made = first.create("mine", gpu="3g.20gb")
     with pytest.raises(NoFreeSlot) as refusal:
@@ -175,7 +177,7 @@ def test_a_slot_is_given_to_one_person_only(make_desk: Callable[..., Desk]) -> N
     assert second.mine() == []
 
 
-def test_a_slot_that_plain_docker_uses_is_not_given(desk: Desk, rig_engine: RigEngine) -> None:
+def test_b9_a_slot_that_plain_docker_uses_is_not_given(desk: Desk, rig_engine: RigEngine) -> None:
     snapshot = desk.lab.gpus(desk.person)
     slot = next(s for gpu in snapshot.gpus for s in gpu.slots if s.profile == "3g.20gb")
     name = f"foreign-{desk.person.uid}"
@@ -274,7 +276,7 @@ def test_a_workspace_through_a_link_is_refused_without_a_trace(desk: Desk, tmp_p
     assert desk.leased() == {}
 
 
-def test_a_container_that_cannot_start_leaves_nothing(desk: Desk, gpu_machine: Machine) -> None:
+def test_f30_a_container_that_cannot_start_leaves_nothing(desk: Desk, gpu_machine: Machine) -> None:
     # An image without a shell: PID 1 cannot be started.
     empty = f"ds01t-empty-{desk.person.uid}"
     desk.docker.api.import_image_from_data(b"\0" * 10240, repository=empty)
@@ -328,7 +330,7 @@ def test_logs_show_what_the_shell_printed(desk: Desk) -> None:
     assert stopped
 
 
-def test_the_number_of_docker_calls_does_not_grow_with_the_containers(
+def test_b2_the_number_of_docker_calls_does_not_grow_with_the_containers(
     make_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import requests

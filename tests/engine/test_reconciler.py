@@ -59,7 +59,7 @@ def test_f2_what_happens_behind_our_back_is_seen_without_being_asked(
     until(lambda: states(desk) == [])
 
 
-def test_b2_without_events_the_timer_does_it(
+def test_f16_without_events_the_timer_does_it(
     desk: Desk, rig_engine: RigEngine, simulated_nvml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = desk.create("c")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .base_image import PYTORCH_TAG, TENSORFLOW_TAG, ensure_images
+from .buildx import ensure_buildx
 from .dockerd import Engine
 from .hook import HookRecord, hook_records
 from .nvml import Machine, build
@@ -98,6 +99,15 @@ def rig_registry(rig_engine: RigEngine) -> Iterator[Registry]:
     yield registry
     registry.stop()
     shutil.rmtree(registry.directory)
+
+
+@pytest.fixture(scope="session")
+def rig_buildx(rig_engine: RigEngine) -> Path:
+    """The program of Docker's buildx plugin."""
+    try:
+        return ensure_buildx(rig_engine.paths)
+    except (RigError, OSError) as error:
+        pytest.fail(f"buildx cannot be had: {error}", pytrace=False)
 
 
 @functools.cache

@@ -6,7 +6,8 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from .processes import RigError, system_environment, system_path
@@ -72,8 +73,12 @@ def _no_service_starts() -> Iterator[None]:
         POLICY.unlink()
 
 
-def fetch_program(package: str, program: str, directory: Path) -> Path:
+def fetch_program(
+    package: str, program: str, directory: Path, environment: Mapping[str, str] | None = None
+) -> Path:
     """Unpack a Debian package into `directory` and return the path of its program there.
+
+    `environment` is apt-get's; None: our own.
 
     Nothing is installed: a package with a service would have it start at the machine's next boot.
     Raises RigError when apt-get cannot download the package.
@@ -85,10 +90,11 @@ def fetch_program(package: str, program: str, directory: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=directory) as name:
         # Without apt's own user, which may not write into a directory of root's.
         download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", "-q", package]
-        result = subprocess.run(download, cwd=name, capture_output=True, text=True)
+        run = partial(subprocess.run, capture_output=True, text=True, env=environment)
+        result = run(download, cwd=name)
         if result.returncode:
-            subprocess.run(["apt-get", "update", "-qq"], capture_output=True)
-            result = subprocess.run(download, cwd=name, capture_output=True, text=True)
+            run(["apt-get", "update", "-qq"])
+            result = run(download, cwd=name)
         files = sorted(Path(name).glob("*.deb"))
         if result.returncode or not files:
             raise RigError(f"apt-get download {package} failed:\n{result.stderr[-1500:]}")

@@ -33,7 +33,7 @@ def refused(answer: Answer, status: int, code: str) -> Any:
     return document
 
 
-async def test_every_core_error_has_its_status_and_words(
+async def test_f27_every_core_error_has_its_status_and_words(
     ask: Ask, app: DS01App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = all_errors()

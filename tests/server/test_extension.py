@@ -23,6 +23,7 @@ from traitlets.config import Config
 from ds01_jupyter import __version__
 from ds01_jupyter import app as app_module
 from ds01_jupyter.app import DS01App
+from ds01_jupyter.app_options import Options
 from ds01_jupyter.core.errors import ConfigurationError
 from ds01_jupyter.core.lab import Lab
 from ds01_jupyter.core.settings import Settings
@@ -94,7 +95,7 @@ def test_configuration_reaches_the_core(app: DS01App, tmp_path: Path) -> None:
 
 
 def test_every_setting_can_be_configured() -> None:
-    traits = DS01App.class_own_traits(config=True)
+    traits = Options.class_own_traits(config=True)
     assert set(traits) == set(Settings.__dataclass_fields__)
     assert [name for name, trait in traits.items() if len(trait.help) < 40] == []
     made = DS01App(
@@ -108,7 +109,7 @@ def test_every_setting_can_be_configured() -> None:
 def test_without_configuration_all_is_as_the_core_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DS01_NVML_LIBRARY", raising=False)
     assert DS01App().core_settings() == Settings()
-    traits = DS01App.class_own_traits(config=True)
+    traits = Options.class_own_traits(config=True)
     for name in ("workspace_roots", "data_roots", "model_roots"):
         for root in getattr(Settings(), name):
             assert ("home" if root == "~" else root) in traits[name].help

@@ -15,11 +15,17 @@ from ds01_jupyter.handlers.base import DS01Handler, NoRouteHandler
 from ds01_jupyter.handlers.routes import ROUTES, tornado_handlers
 from tests.server.conftest import Ask, RecordingAuthorizer
 
-SERVED = 31
+SERVED = 53
 """Verbs of all routes together: what is added here is added on purpose."""
 VERBS = ("get", "head", "post", "put", "patch", "delete")
 ACTION = {"GET": "read", "POST": "write", "DELETE": "write"}
-SAMPLES = {"name": "x1", "operation_id": "0123456789abcdef", "gpu": "0"}
+SAMPLES = {
+    "name": "x1",
+    "operation_id": "0123456789abcdef",
+    "gpu": "0",
+    "entry_id": "1",
+    "reservation_id": "1",
+}
 ENDLESS = {"gpus/stream": "gpus/stream?events=1"}
 """Streams without an end, and how to have one."""
 
@@ -79,7 +85,7 @@ def test_no_verb_is_shared_or_inherited() -> None:
     assert len(verbs) == len({id(verb) for verb in verbs}) == len(list(every_verb()))
 
 
-def test_every_verb_is_decorated_by_the_book() -> None:
+def test_f35_every_verb_is_decorated_by_the_book() -> None:
     """Both decorators in this order, and both arguments of the inner one."""
     book = re.compile(
         r'\s*@web\.authenticated\n\s*@authorized\("(read|write)", RESOURCE\)\n\s*async def '
@@ -126,7 +132,7 @@ async def test_the_authorizer_is_asked_once_with_the_right_action(
     assert wrong == {}
 
 
-async def test_who_is_not_authorized_reaches_nothing(
+async def test_f35_who_is_not_authorized_reaches_nothing(
     ask: Ask, app: DS01App, authorizer: type[RecordingAuthorizer]
 ) -> None:
     authorizer.allow = False
