@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_server.auth.identity import User
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Float, Int, List, Unicode, default
 
-from ds01_jupyter.core.errors import Forbidden, ShuttingDown
+from ds01_jupyter.app_options import Options
+from ds01_jupyter.core.errors import CoreError, Forbidden, ShuttingDown
 from ds01_jupyter.handlers.audit import Audit
 from ds01_jupyter.handlers.routes import tornado_handlers
 
@@ -27,121 +27,21 @@ if TYPE_CHECKING:
 
     from ds01_jupyter.core.identity import Person
     from ds01_jupyter.core.lab import Lab
-    from ds01_jupyter.core.settings import Settings
     from ds01_jupyter.ticket import Ticket
 
 T = TypeVar("T")
-
-TEXTS = ("docker_host", "nvml_library", "architecture", "dockerfiles")
-PATHS = ("ledger", "catalogue", "tiers", "limits")
-ROOTS = ("workspace_roots", "data_roots", "model_roots")
 
 THREADS = 8
 STOP_TIMEOUT = 40.0
 """Seconds that cancelled work has to clean up after itself when the server stops."""
 
 
-class DS01App(ExtensionApp):
+class DS01App(Options, ExtensionApp):
     """GPU containers for a lab, under `ds01/api/`."""
 
     name = "ds01"
     description = "GPU containers for a lab: AIME images, MIG slots, limits."
     extension_url = "/lab"
-
-    docker_host = Unicode(
-        "",
-        help="URL of the Docker engine, such as unix:///run/docker.sock. Empty: as the docker "
-        "command finds it (DOCKER_HOST, the current context, the default socket).",
-    ).tag(config=True)
-    nvml_library = Unicode(
-        help="Path of the libnvidia-ml.so.1 to load. Empty: the driver's own. The default is "
-        "taken from the environment variable DS01_NVML_LIBRARY.",
-    ).tag(config=True)
-    ledger = Unicode(
-        "",
-        help="File that remembers who has which slot. Empty: /var/lib/ds01/ledger.sqlite where "
-        "that folder is writable (one ledger for the machine), else one of the user's own.",
-    ).tag(config=True)
-    catalogue = Unicode(
-        "",
-        help="AIME's list of images (ml_images.repo). Empty: /etc/ds01/ml_images.repo if it is "
-        "there, else the list that comes with the package.",
-    ).tag(config=True)
-    tiers = Unicode(
-        "",
-        help="YAML file with the tiers of packages on offer. Empty: /etc/ds01/tiers.yaml if it "
-        "is there, else the tiers that come with the package.",
-    ).tag(config=True)
-    limits = Unicode(
-        "",
-        help="YAML file with limits for groups and users. Empty: "
-        "/etc/ds01/resource-limits.yaml if it is there, else the limits of the package.",
-    ).tag(config=True)
-    architecture = Unicode(
-        "",
-        help="Column of the catalogue that fits this machine, such as CUDA_ADA. Empty: the "
-        "NVIDIA driver is asked.",
-    ).tag(config=True)
-    workspace_roots = List(
-        Unicode(),
-        allow_none=True,
-        default_value=None,
-        help="Folders under which a workspace may lie; ~ is the home of the person. None: that "
-        "home only.",
-    ).tag(config=True)
-    data_roots = List(
-        Unicode(),
-        allow_none=True,
-        default_value=None,
-        help="Folders under which data may lie that a container mounts; [] allows none. None: "
-        "/data, /datasets and the home of the person.",
-    ).tag(config=True)
-    model_roots = List(
-        Unicode(),
-        allow_none=True,
-        default_value=None,
-        help="Folders under which models may lie that a container mounts; [] allows none. None: "
-        "/models and the home of the person.",
-    ).tag(config=True)
-    dockerfiles = Unicode(
-        "",
-        help="Folder for the Dockerfiles of images; ~ is the home of the person. Empty: "
-        "~/dockerfiles.",
-    ).tag(config=True)
-    admins = List(
-        Unicode(),
-        allow_none=True,
-        default_value=None,
-        help="Accounts that may do what concerns everybody on this machine, such as change the "
-        "MIG layout; root always may, and needs no entry. None: root only.",
-    ).tag(config=True)
-    ignored_xids = List(
-        Int(),
-        default_value=[13, 31, 43, 45, 68, 109],
-        help="XID errors of the NVIDIA driver for which a GPU stays in use, because they are "
-        "faults of a program. For every other one it is cordoned until it is well again.",
-    ).tag(config=True)
-    reconcile_seconds = Float(
-        60.0,
-        min=0.0,
-        help="Seconds after which the ledger is brought in line with Docker, besides at the start "
-        "and whenever Docker reports something. 0: only when somebody asks for something.",
-    ).tag(config=True)
-    parallel_operations = Int(
-        4,
-        min=1,
-        help="How many images and containers may be made at the same time.",
-    ).tag(config=True)
-
-    domains = List(
-        Unicode(),
-        help="Domains that names in the limits may carry for this machine's own accounts: with "
-        "lab.example and LAB, both u.ser@lab.example and LAB\\u.ser mean u.ser.",
-    ).tag(config=True)
-
-    @default("nvml_library")
-    def _default_nvml_library(self) -> str:
-        return os.environ.get("DS01_NVML_LIBRARY", "")
 
     # What does not come from configuration, and must not show in the settings: no traits.
     # Class attributes, since `stop_extension` also runs after a start that failed half way.
@@ -150,6 +50,7 @@ class DS01App(ExtensionApp):
     account_name: str = ""
     _ticket_file: Path | None = None
     _lab: Lab | None = None
+    _taking_up: asyncio.Future[None] | None = None
     _owner: Person | None = None
     _threads: ThreadPoolExecutor | None = None
     _stopping: bool = False
@@ -180,25 +81,18 @@ class DS01App(ExtensionApp):
             # Kernels of a server with a token do without.
             self.ticket = None
             self.log.warning("ds01: no ticket for this server's kernels: %s", error)
+        self._taking_up = asyncio.ensure_future(self.in_thread(self._take_up))
 
-    def core_settings(self) -> Settings:
-        """The settings of the core; what is empty (or None) here has the core's default."""
-        from ds01_jupyter.core.settings import Settings
+    def _take_up(self) -> None:
+        """Make the lab at once when there are containers to look after, or somebody waits in the
+        queue whom this server serves."""
+        from ds01_jupyter.core.waiting.wake import has_work
 
-        given: dict[str, Any] = {key: getattr(self, key) for key in TEXTS if getattr(self, key)}
-        for key in PATHS:
-            if getattr(self, key):
-                given[key] = Path(getattr(self, key)).expanduser()
-        for key in ROOTS:
-            if getattr(self, key) is not None:
-                given[key] = tuple(getattr(self, key))
-        given["ignored_xids"] = tuple(self.ignored_xids)
-        given["reconcile_seconds"] = self.reconcile_seconds
-        if self.admins is not None:
-            given["admins"] = tuple(self.admins)
-        return Settings(
-            parallel_operations=self.parallel_operations, domains=tuple(self.domains), **given
-        )
+        try:
+            if has_work(self.core_settings().ledger, os.getuid()):
+                self.lab_and_owner()
+        except CoreError as error:
+            self.log.warning("ds01: nothing is looked after yet: %s", error.message)
 
     # ---- at work -------------------------------------------------------------------------
 
@@ -234,8 +128,12 @@ class DS01App(ExtensionApp):
         return User(username=self.account_name, name=self.account_name)
 
     def current_activity(self) -> dict[str, Any] | None:
-        """Long work under way, which keeps an idle server from being shut down."""
-        return self.audit.running or None
+        """Long work under way, which keeps an idle server from being shut down; so does a place
+        in the queue, since it is this server that would make the container."""
+        activity: dict[str, Any] = dict(self.audit.running)
+        if self._lab is not None and self._lab.places:
+            activity["queue"] = self._lab.places
+        return activity or None
 
     # ---- stop ----------------------------------------------------------------------------
 

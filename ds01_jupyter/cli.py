@@ -44,8 +44,10 @@ def _complete(words: list[str]) -> int:
 def _command(words: list[str]) -> int:
     context = TerminalContext()
     try:
-        _print(run(context, words))
+        answer = run(context, words)
+        _print(answer)
         sys.stdout.flush()
+        _remind(context, answer)
     except UsageProblem as problem:
         _refuse(context, problem)
         return USAGE
@@ -69,6 +71,19 @@ def _print(answer: Any) -> None:
     from ds01_jupyter.render.terminal import PIPE_WIDTH, make_console
 
     answer.show(make_console(None if sys.stdout.isatty() else PIPE_WIDTH))
+
+
+def _remind(context: TerminalContext, answer: Any) -> None:
+    """One line on what will soon happen to a container; machines that read JSON do not get it."""
+    from ds01_jupyter.commands.lifetime import near
+    from ds01_jupyter.render import Note, View
+    from ds01_jupyter.render.terminal import renderable
+
+    if isinstance(answer, View) and (line := near(context)):
+        console = context.messages
+        note = renderable(Note(line, "warn"), console.width)
+        # In a log it stays one line; a terminal breaks it between words.
+        console.print(note, soft_wrap=not console.is_terminal)
 
 
 def _refuse(context: TerminalContext, error: ClientError) -> None:

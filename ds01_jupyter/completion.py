@@ -139,11 +139,40 @@ def _framework_versions(client: Client) -> list[str]:
     return [row.version for row in client.catalogue().rows]
 
 
+def _own_places(client: Client) -> list[str]:
+    return [
+        str(entry.id)
+        for entry in client.queue()
+        if entry.mine and entry.state in ("waiting", "starting")
+    ]
+
+
 def _gpu_words(client: Client) -> list[str]:
     slots = [slot for gpu in client.gpus().gpus for slot in gpu.slots]
-    profiles = [slot.profile for slot in slots if slot.kind == "mig"]
+    profiles = [slot.profile for slot in slots if slot.kind != "gpu"]
+    # Without `>=`, which a shell would take for a file to write.
+    memory = sorted({slot.memory_total // 10**9 for slot in slots if slot.memory_total})
+    sizes = [f"{gigabytes}GB" for gigabytes in memory if gigabytes]
     free = [slot.slot for slot in slots if slot.state == "free"]
-    return ["any", "none", "whole", *dict.fromkeys(profiles), *free]
+    return ["any", "none", "whole", *dict.fromkeys(profiles), *sizes, *free]
+
+
+def _reservable(client: Client) -> list[str]:
+    slots = [slot for gpu in client.gpus().gpus for slot in gpu.slots]
+    kinds = dict.fromkeys("whole" if slot.kind == "gpu" else slot.profile for slot in slots)
+    return [*kinds, *(slot.slot for slot in slots)]
+
+
+def _people(client: Client) -> list[str]:
+    """Those who have or had something here: nobody asks the name service for all accounts."""
+    slots = [slot for gpu in client.gpus().gpus for slot in gpu.slots]
+    owners = [slot.lease.owner for slot in slots if slot.lease]
+    booked = [each.user for each in client.reservations(all=True) if each.user]
+    return [client.about().user, *owners, *booked]
+
+
+def _groups(client: Client) -> list[str]:
+    return client.limits().groups
 
 
 _ASK: dict[str, Callable[[Client], list[str]]] = {
@@ -154,6 +183,11 @@ _ASK: dict[str, Callable[[Client], list[str]]] = {
     "architecture": lambda client: client.catalogue().architectures,
     "use_case": lambda client: [tier.key for tier in client.packages().use_cases],
     "operation": lambda client: [operation.id for operation in client.operations()],
+    "queue": _own_places,
+    "reservation": lambda client: [str(each.id) for each in client.reservations()],
+    "reservable": _reservable,
+    "user": _people,
+    "group": _groups,
     "gpu": _gpu_words,
 }
 

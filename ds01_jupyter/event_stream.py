@@ -11,7 +11,7 @@ import httpx
 from httpx_sse import SSEError, connect_sse
 from pydantic import BaseModel, ValidationError
 
-from ds01_jupyter.client import FINAL, HEARTBEAT, refusal, unreachable
+from ds01_jupyter.client_answers import FINAL, refusal, unreachable
 from ds01_jupyter.client_error import ClientError
 from ds01_jupyter.core.models import OperationEvent
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=BaseModel)
 
+HEARTBEAT = 45.0
+"""Seconds of silence after which an event stream is taken for dead (the server speaks every 15)."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
 PASSING = frozenset({502, 503, 504})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 from httpx_sse import SSEError
 
-from ds01_jupyter.client import unreachable
+from ds01_jupyter.client_answers import unreachable
 from ds01_jupyter.client_error import ClientError
 from ds01_jupyter.core.models import GpuSnapshot
 from ds01_jupyter.event_stream import FIRST_PAUSE, LONGEST_PAUSE, PASSING, documents

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ds01_jupyter.commands.context import Context
+    from ds01_jupyter.notices import Follower
 
 MATCHER = "ds01"
 """What IPython calls our completions; loading the extension again replaces them."""
@@ -47,11 +48,14 @@ class DS01Magics(Magics):
 
         %ds01 help                 all commands
         %ds01 status               you, this machine and your containers
+        %ds01 notices              what you were warned of, and what was done
         %ds01 create               image and container, step by step
         %ds01 create NAME --framework Pytorch --use-case cv --gpu 1g.5gb
-        %ds01 image create | list | show | remove | dockerfile
-        %ds01 container create | list | show | start | stop | logs | remove
+        %ds01 image create | resolve | update | rollback | list | show | remove | ...
+        %ds01 container create | list | show | start | stop | keep-alive | ... | remove
         %ds01 gpus                 who has which GPU slot
+        %ds01 why                  can I have a GPU, and if not, why and when
+        %ds01 queue                who waits for one; list | follow | leave
         %ds01 limits               what you may have, and what is in use
         %ds01 catalogue            the frameworks and versions
         %ds01 packages             the package tiers
@@ -89,9 +93,55 @@ def register(ipython: InteractiveShell) -> None:
     """Add `%ds01` and its tab completion to a shell."""
     magics = DS01Magics(ipython)
     ipython.register_magics(magics)
+    _follow_notices(ipython)
     completer: Any = ipython.Completer
     others = [one for one in completer.custom_matchers if _name(one) != MATCHER]
     completer.custom_matchers = [*others, _matcher(magics)]
+
+
+class NoticeHook:
+    """Called after every cell: begins to follow the lab's notices, and shows what is new.
+
+    The first call imports what it takes, a few milliseconds; everything slow happens in a thread.
+    """
+
+    def __init__(self) -> None:
+        self._follower: Follower | None = None
+        self._off = False
+
+    def __call__(self, *_: object) -> None:
+        if self._off:
+            return
+        from ds01_jupyter import notices
+
+        try:
+            if self._follower is None:
+                self._off = not notices.wanted()
+                if not self._off:
+                    self._follower = notices.Follower().start()
+            else:
+                notices.show(self._follower)
+        except Exception:
+            # IPython would print a traceback below every cell from now on.
+            notices.log.exception("notices are not shown any more")
+            self.end()
+
+    def end(self) -> None:
+        """Look no more."""
+        self._off = True
+        if self._follower is not None:
+            self._follower.stop()
+
+
+def _follow_notices(ipython: InteractiveShell) -> None:
+    """Show notices in a notebook; loading the extension again replaces what there was."""
+    if not hasattr(ipython, "kernel"):
+        return
+    for callback in list(ipython.events.callbacks["post_run_cell"]):
+        if isinstance(callback, NoticeHook):
+            ipython.events.unregister("post_run_cell", callback)
+            callback.end()
+    ipython.events.register("post_run_cell", NoticeHook())
 
 
 def _matcher(magics: DS01Magics) -> Any:

@@ -104,7 +104,7 @@ def plan_container(
     `ledger` is the mark of the ledger that the claim is in. `cpus` is what the engine's machine
     has: Docker refuses a limit above it, which would limit nothing anyway.
     """
-    devices = tuple(slot.uuid for slot in claim.slots)
+    devices = tuple(slot.device for slot in claim.slots)
     folders = [("/workspace", checked.workspace)]
     if checked.data is not None:
         folders.append(("/data", checked.data))

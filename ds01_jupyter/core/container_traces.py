@@ -26,8 +26,8 @@ class Traces:
     """Takes back claims together with what was made for them, and images without a container.
 
     A claim is given back only when Docker has said that nothing of it is left. While Docker does
-    not answer, the claim waits here (and its slots stay taken); should this process die meanwhile,
-    the reconciler adopts what there is.
+    not answer, or the ledger cannot be written, the claim waits here (and its slots stay taken);
+    should this process die meanwhile, the reconciler adopts what there is.
     """
 
     def __init__(
@@ -50,17 +50,20 @@ class Traces:
         """Remove container and image of a claim and release it, now or when Docker answers."""
         try:
             self._remove(claim)
+            self._allocator.release(claim.claim_id)
         except CoreError as error:
-            with self._lock:
-                self._waiting.append(claim)
-                fresh = claim.claim_id not in self._told
-                self._told.add(claim.claim_id)
-            if fresh:  # it is tried again and again while Docker is away: once is enough to know
-                log.warning("%s is taken back later: %s", claim.full_name, error.message)
+            self._wait(claim, error)
             return
-        self._allocator.release(claim.claim_id)
         with self._lock:
             self._told.discard(claim.claim_id)
+
+    def release(self, claim: Claim) -> None:
+        """Release a claim for which Docker was asked nothing, now or when the ledger can be
+        written. (This process lives, so nobody else would take it for left behind.)"""
+        try:
+            self._allocator.release(claim.claim_id)
+        except CoreError as error:
+            self._wait(claim, error)
 
     def gone(self, full_names: Iterable[str]) -> None:
         """These containers were removed around us: their images go too, in a while."""
@@ -82,6 +85,14 @@ class Traces:
             # There may be another one of that name, and the image is its.
             if self._ledger.container_by_name(name) is None:
                 quietly(self._remove_images, name)
+
+    def _wait(self, claim: Claim, error: CoreError) -> None:
+        with self._lock:
+            self._waiting.append(claim)
+            fresh = claim.claim_id not in self._told
+            self._told.add(claim.claim_id)
+        if fresh:  # it is tried again and again while Docker is away: once is enough to know
+            log.warning("%s is taken back later: %s", claim.full_name, error.message)
 
     def _remove(self, claim: Claim) -> None:
         # By the claim and not by an id: Docker may have made the container without our hearing it.

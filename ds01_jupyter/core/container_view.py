@@ -27,7 +27,10 @@ def own_number(summary: ContainerSummary) -> int | None:
 
 
 def container_document(
-    summary: ContainerSummary, row: ContainerRow | None, gpus: list[models.SlotReference]
+    summary: ContainerSummary,
+    row: ContainerRow | None,
+    gpus: list[models.SlotReference],
+    life: models.ContainerLife | None = None,
 ) -> models.Container:
     """Owner and folders from the ledger where it is ours, else from the labels (for people)."""
     maker = made_by(summary, row)
@@ -50,6 +53,7 @@ def container_document(
         models=kept.get("models") or _path(labels.get(f"{PREFIX}.MODELS_MOUNT")),
         created=summary.created,
         made_by=maker,
+        life=life,
     )
 
 

@@ -14,22 +14,31 @@ from functools import partial
 from ds01_jupyter.core import models
 from ds01_jupyter.core.allocator import Allocator, Claim, Turn
 from ds01_jupyter.core.builder import quietly
+from ds01_jupyter.core.container_access import (
+    belongs_to_another,
+    full,
+    missing,
+    not_managed,
+    not_yours,
+)
 from ds01_jupyter.core.container_plan import Blueprint, plan_container
 from ds01_jupyter.core.container_traces import Traces
-from ds01_jupyter.core.container_view import container_document, made_by, own_number
+from ds01_jupyter.core.container_view import container_document
 from ds01_jupyter.core.crash_points import reached
-from ds01_jupyter.core.engine import ContainerSummary, Engine, GpuDevices, Reporter
-from ds01_jupyter.core.errors import Conflict, CoreError, EngineFailed, Forbidden, NotFound
+from ds01_jupyter.core.engine import ContainerSummary, Engine, GpuDevices
+from ds01_jupyter.core.errors import Conflict, CoreError, EngineFailed, NotFound
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
 from ds01_jupyter.core.gpu.request import GpuRequest
+from ds01_jupyter.core.gpu.sharing import note
 from ds01_jupyter.core.gpu.slots import SlotInfo
 from ds01_jupyter.core.identity import Person
 from ds01_jupyter.core.images import Images
-from ds01_jupyter.core.labels import PREFIX
 from ds01_jupyter.core.ledger import ContainerRow, Ledger
-from ds01_jupyter.core.names import full_name, split_full_name
+from ds01_jupyter.core.lifecycle.lives import Lives
+from ds01_jupyter.core.names import full_name
 from ds01_jupyter.core.operations import Progress
-from ds01_jupyter.core.reconcile import Report, foreign_slots, reconcile
+from ds01_jupyter.core.progress_part import Part
+from ds01_jupyter.core.reconcile import ENGINE, Report, foreign_slots, reconcile
 
 STOP_SECONDS = 2
 RUNNING = frozenset({"running", "paused", "restarting"})
@@ -48,12 +57,14 @@ class Containers:
         driver: NvmlDriver,
         allocator: Allocator,
         images: Images,
+        lives: Lives,
     ) -> None:
         self._engine = engine
         self._ledger = ledger
         self._driver = driver
         self._allocator = allocator
         self._images = images
+        self._lives = lives
         self._traces = Traces(engine, ledger, allocator)
 
     # ---- looking -------------------------------------------------------------------------
@@ -65,7 +76,8 @@ class Containers:
     def reconcile(self) -> Report:
         """Bring the ledger in line with Docker, and finish what could not be finished before."""
         self._traces.finish()
-        report = reconcile(self._ledger, self._engine.list_containers)
+        here = self._engine.identity()
+        report = reconcile(self._ledger, self._engine.list_containers, here=here)
         self._traces.gone(report.released)
         return report
 
@@ -74,23 +86,25 @@ class Containers:
         present = self.present()
         rows = {row.container_id: row for row in self._ledger.containers() if row.container_id}
         slots = self._slots_of_claims()
-        shown = []
-        for summary in present:
-            row = rows.get(summary.id)
-            if not everybody and _belongs_to_another(summary, row, person):
-                continue
-            shown.append(self._document(summary, row, slots))
+        mine = [
+            (summary, rows.get(summary.id))
+            for summary in present
+            if everybody or not belongs_to_another(summary, rows.get(summary.id), person)
+        ]
+        lives = self._lives.documents([(row, item) for item, row in mine if row is not None])
+        shown = [self._document(summary, row, slots, lives) for summary, row in mine]
         return sorted(shown, key=lambda document: (not document.managed, document.full_name))
 
     def get(self, person: Person, name: str) -> models.Container:
         """One container with its limits, by its name or by `NAME._.UID`."""
         row, summary = self._find(person, name)
         if summary is None:
-            raise _missing(name)
-        if _belongs_to_another(summary, row, person):
-            raise _not_yours(name)
+            raise missing(name)
+        if belongs_to_another(summary, row, person):
+            raise not_yours(name)
         details = self._engine.inspect_container(summary.id)
-        document = self._document(summary, row, self._slots_of_claims())
+        lives = self._lives.documents([] if row is None else [(row, summary)])
+        document = self._document(summary, row, self._slots_of_claims(), lives)
         return document.model_copy(update={"limits": details.limits})
 
     def logs(self, person: Person, name: str, tail: int) -> str:
@@ -143,14 +157,14 @@ class Containers:
             request,
             limits,
             foreign,
-            blueprint.document(),
+            {**blueprint.document(), ENGINE: self._engine.identity().document()},
             until=until,
             turn=turn,
         )
 
     def release(self, claim: Claim) -> None:
-        """Give a claim back that never became a container."""
-        self._allocator.release(claim.claim_id)
+        """Give a claim back that never became a container; later when the ledger is busy."""
+        self._traces.release(claim)
 
     def create(
         self,
@@ -173,7 +187,7 @@ class Containers:
                 person,
                 blueprint.source,
                 claim.full_name,
-                _Part(progress, 0.1, 0.7),
+                Part(progress, 0.1, 0.7),
                 blueprint.image_labels(),
             )
             undo.callback(quietly, self._engine.remove_image, image)
@@ -226,7 +240,7 @@ class Containers:
 
     def start(self, person: Person, name: str) -> models.Container:
         """Start a stopped container, on the very slots that its lease still holds."""
-        row, summary = self._own_row(person, name)
+        row, summary = self.own(person, name)
         if summary.state == "running":
             raise Conflict(
                 f"The container {row.name} is running already.",
@@ -239,6 +253,7 @@ class Containers:
                 hint="Stop it first; then it can start again.",
                 name=row.name,
             )
+        self._lives.check_start(row)
         if self._ledger.leases_of(row.claim_id):
             inventory = self._driver.inventory(fresh=True)
             foreign = self.busy_elsewhere(self._engine.list_containers(), inventory.slots)
@@ -251,9 +266,25 @@ class Containers:
         self._record(person, row, "container.start")
         return self.get(person, name)
 
+    def keep_alive(self, person: Person, name: str, hours: float | None) -> models.Container:
+        """Let a running container not be stopped for idling for `hours` (None: the longest time).
+
+        Raises `InvalidInput` for more than an admin allows.
+        """
+        row, summary = self.own(person, name)
+        if summary.state not in RUNNING:
+            raise Conflict(
+                f"The container {row.name} is not running, so it cannot idle.",
+                hint=f"`%ds01 container start {row.name}` starts it.",
+                name=row.name,
+            )
+        self._lives.keep_alive(row, hours)
+        self._record(person, row, "container.keep_alive")
+        return self.get(person, name)
+
     def stop(self, person: Person, name: str) -> models.Container:
         """Stop a running container; its slots stay held for it until it is removed."""
-        row, summary = self._own_row(person, name)
+        row, summary = self.own(person, name)
         if summary.state not in RUNNING:
             raise Conflict(
                 f"The container {row.name} is not running.",
@@ -268,7 +299,7 @@ class Containers:
 
     def remove(self, person: Person, name: str) -> None:
         """Remove a stopped container and its own image; the workspace stays as it is."""
-        row, summary = self._own_row(person, name)
+        row, summary = self.own(person, name)
         if summary.state in RUNNING:
             raise Conflict(
                 f"The container {row.name} is {summary.state}.",
@@ -289,14 +320,15 @@ class Containers:
         self._ledger.record(person.name, row.owner, action, row.full_name, "done", {})
 
     def _own(self, person: Person, name: str) -> ContainerSummary:
-        return self._own_row(person, name)[1]
+        return self.own(person, name)[1]
 
-    def _own_row(self, person: Person, name: str) -> tuple[ContainerRow, ContainerSummary]:
+    def own(self, person: Person, name: str) -> tuple[ContainerRow, ContainerSummary]:
+        """One of a person's containers that is made; `NotFound`, `Forbidden`, `Conflict`."""
         row, summary = self._find(person, name)
         if summary is None:
-            raise _missing(name)
+            raise missing(name)
         if row is not None and row.uid != person.uid:
-            raise _not_yours(name)
+            raise not_yours(name)
         if row is not None and row.state == "pending":
             raise Conflict(
                 f"The container {name} is still being made.",
@@ -304,7 +336,7 @@ class Containers:
                 name=name,
             )
         if row is None or row.container_id != summary.id:
-            raise _not_managed(name)
+            raise not_managed(name)
         return row, summary
 
     def _find(
@@ -312,12 +344,12 @@ class Containers:
     ) -> tuple[ContainerRow | None, ContainerSummary | None]:
         """What a name means: one of ours by its id (Docker can rename it), else by its name."""
         present = self.present()
-        wanted = _full(name, person)
+        wanted = full(name, person)
         row = self._ledger.container_by_name(wanted)
         if row is not None and row.container_id is not None:
             return row, next((item for item in present if item.id == row.container_id), None)
-        for full in (wanted, name):
-            found = next((item for item in present if item.full_name == full), None)
+        for text in (wanted, name):
+            found = next((item for item in present if item.full_name == text), None)
             if found is not None:
                 return row, found
         return row, None
@@ -332,7 +364,12 @@ class Containers:
         slots: dict[str, SlotReferences] = {}
         for lease in self._ledger.live_leases():
             slots.setdefault(lease.claim_id, []).append(
-                models.SlotReference(slot=lease.slot, uuid=lease.slot_uuid, profile=lease.profile)
+                models.SlotReference(
+                    slot=lease.slot,
+                    uuid=lease.slot_uuid,
+                    profile=lease.profile,
+                    note=note(lease.info),
+                )
             )
         return slots
 
@@ -341,67 +378,12 @@ class Containers:
         summary: ContainerSummary,
         row: ContainerRow | None,
         slots: Mapping[str, SlotReferences],
+        lives: Mapping[str, models.ContainerLife],
     ) -> models.Container:
         if row is not None and row.container_id == summary.id:
-            return container_document(summary, row, slots.get(row.claim_id, []))
+            gpus, life = slots.get(row.claim_id, []), lives.get(row.claim_id)
+            return container_document(summary, row, gpus, life)
         devices = self._devices(summary.id)
         named = ("all",) if devices == "all" else devices
         references = [models.SlotReference(slot=None, uuid=item, profile=None) for item in named]
         return container_document(summary, None, references)
-
-
-class _Part:
-    """Reports one phase of a longer piece of work: its 0 to 1 is `low` to `high` of the whole."""
-
-    def __init__(self, whole: Reporter, low: float, high: float) -> None:
-        self._whole = whole
-        self._low = low
-        self._span = high - low
-        self.log = whole.log
-        self.check = whole.check
-        self.on_cancel = whole.on_cancel
-
-    def step(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
-        done = None if fraction is None else self._low + self._span * fraction
-        self._whole.step(phase, done, detail)
-
-
-def _full(name: str, person: Person) -> str:
-    return name if split_full_name(name) else full_name(name, person.uid)
-
-
-def _belongs_to_another(
-    summary: ContainerSummary, row: ContainerRow | None, person: Person
-) -> bool:
-    if row is not None and row.container_id == summary.id:
-        return row.uid != person.uid
-    if made_by(summary, None) == "docker":
-        return False
-    uid = own_number(summary)
-    if uid is not None:
-        return uid != person.uid
-    return summary.labels.get(f"{PREFIX}.USER", person.name) != person.name
-
-
-def _missing(name: str) -> NotFound:
-    return NotFound(
-        f"There is no container {name}.",
-        hint="`%ds01 container list` shows those that you have.",
-        name=name,
-    )
-
-
-def _not_yours(name: str) -> Forbidden:
-    return Forbidden(
-        f"The container {name} belongs to somebody else.",
-        hint="`%ds01 container list` shows those that you have.",
-        name=name,
-    )
-
-
-def _not_managed(name: str) -> Forbidden:
-    return Forbidden(
-        f"The container {name} was not made by ds01.",
-        hint="Use the tool that made it (mlc-stop, mlc-remove or docker).",
-        name=name,
-    )

@@ -37,6 +37,24 @@ STEPS = (
 """On the way of a container through its life, and of the reconciler. `written` is inside a
 transaction, `committed` behind it."""
 
+QUEUE_STEPS = (
+    "queue.joined",
+    "queue.started",
+    "queue.settling",
+    "queue.settled",
+    "queue.recovered",
+)
+"""On the way of a place in the queue, besides those of the container that is made for it."""
+
+RECREATE_STEPS = (
+    "recreate.image",
+    "recreate.aside",
+    "recreate.made",
+    "recreate.replaced",
+    "recreate.done",
+)
+"""On the way of a container that is made anew from its image."""
+
 REBUILD_STEPS = ("rebuild.moved", "rebuild.surveyed", "rebuild.written", "rebuild.linked")
 """On the way of a ledger that is built anew."""
 
@@ -52,7 +70,7 @@ def arm(text: str) -> None:
     """
     global _step, _left
     step, _, times = text.partition("@")
-    if step and step not in STEPS + REBUILD_STEPS:
+    if step and step not in STEPS + QUEUE_STEPS + RECREATE_STEPS + REBUILD_STEPS:
         raise ValueError(f"no crash point is called {step!r}")
     _step, _left = step, int(times or 1)
 

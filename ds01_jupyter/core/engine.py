@@ -8,13 +8,19 @@ an argument wrong), `DiskFull`, `RegistryUnavailable`, `EngineFailed` (anything 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
-from ds01_jupyter.core.errors import Cancelled
 from ds01_jupyter.core.models import ContainerLimits
+from ds01_jupyter.core.reporting import Amount as Amount
+from ds01_jupyter.core.reporting import Muted as Muted
+from ds01_jupyter.core.reporting import Reporter as Reporter
+from ds01_jupyter.core.reporting import Silent as Silent
+
+MAX_READ = 1024 * 1024
+"""Bytes of a file of an image that are read at most."""
 
 GpuDevices = tuple[str, ...] | Literal["all"]
 """What a container may use: UUIDs or indices as the engine was told; `()` is none."""
@@ -29,7 +35,7 @@ class EngineInfo:
     storage_driver: str
     cgroup_driver: str
     buildkit: bool
-    """Whether it builds with BuildKit over the plain API (no session, no CLI)."""
+    """Whether BuildKit builds, by whichever route (`build_routes`)."""
     gpu: bool | None
     """True when a way to hand out NVIDIA GPUs was seen; None when it cannot be told (the hook of
     the NVIDIA container toolkit is found by the engine itself, on its own PATH)."""
@@ -37,6 +43,30 @@ class EngineInfo:
     """Folder of its images; on this machine only when the engine is."""
     cpus: int | None = None
     """How many CPUs its machine has: it refuses to give a container more."""
+    route: Literal["api", "buildx", "classic"] = "api"
+    """How images are built on it."""
+    route_note: str = ""
+    """Why it is the classic builder, in a sentence; empty for the other routes."""
+
+
+@dataclass(frozen=True)
+class EngineIdentity:
+    """Which engine it is: an `id` of what it keeps (its own number and its folder), and the
+    `address` at which it is reached."""
+
+    id: str
+    address: str
+
+    def document(self) -> dict[str, str]:
+        """As the ledger keeps it with a container."""
+        return {"id": self.id, "address": self.address}
+
+    def may_have(self, kept: object) -> bool:
+        """Whether what the ledger kept means this engine. In doubt it does: an engine that was set
+        up anew has another id, and one that moved another address, but not both at once."""
+        if not isinstance(kept, dict):
+            return True
+        return self.id == kept.get("id") or self.address == kept.get("address")
 
 
 @dataclass(frozen=True)
@@ -123,6 +153,18 @@ class ContainerDetails:
 
 
 @dataclass(frozen=True)
+class ContainerUsage:
+    """What a running container has used since its start, and how many processes it has now; None
+    where the engine does not say."""
+
+    cpu: float | None
+    """Seconds on all cores together."""
+    network: int | None
+    """Bytes in and out; None without a network."""
+    processes: int | None
+
+
+@dataclass(frozen=True)
 class ImageSummary:
     """An image as a list shows it; `references` is empty for a dangling one. Size in bytes."""
 
@@ -139,76 +181,6 @@ class ImageDetails(ImageSummary):
 
     environment: Mapping[str, str] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
-
-
-class Reporter(Protocol):
-    """Where long work tells how it goes; `operations.Progress` is one."""
-
-    def step(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
-        """Say where the work stands; raises `Cancelled`."""
-
-    def log(self, text: str) -> None:
-        """Pass a line of output on."""
-
-    def check(self) -> None:
-        """Raise `Cancelled` when the work should stop."""
-
-    def on_cancel(self, action: Callable[[], None]) -> None:
-        """Run `action` when it is cancelled, at once when it is already."""
-
-
-class Silent:
-    """A `Reporter` for work that nobody watches; `cancel()` stops it."""
-
-    def __init__(self) -> None:
-        self._cancelled = False
-        self._actions: list[Callable[[], None]] = []
-
-    def step(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
-        """Only checks."""
-        self.check()
-
-    def log(self, text: str) -> None:
-        """Drops the line."""
-
-    def check(self) -> None:
-        """Raise `Cancelled` after `cancel()`."""
-        if self._cancelled:
-            raise Cancelled("The operation was cancelled.")
-
-    def on_cancel(self, action: Callable[[], None]) -> None:
-        """Keep `action` for `cancel()`."""
-        self._actions.append(action)
-        if self._cancelled:
-            action()
-
-    def cancel(self) -> None:
-        """Stop the work from another thread."""
-        self._cancelled = True
-        for action in list(self._actions):
-            action()
-
-
-class Muted:
-    """Passes a cancel on, and nothing else: for a small part of work that reports itself."""
-
-    def __init__(self, progress: Reporter) -> None:
-        self._progress = progress
-
-    def step(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
-        """Only checks."""
-        self._progress.check()
-
-    def log(self, text: str) -> None:
-        """Drops the line."""
-
-    def check(self) -> None:
-        """Raise `Cancelled` when the whole work should stop."""
-        self._progress.check()
-
-    def on_cancel(self, action: Callable[[], None]) -> None:
-        """Run `action` when the whole work is cancelled."""
-        self._progress.on_cancel(action)
 
 
 @dataclass(frozen=True)
@@ -247,11 +219,21 @@ class Engine(Protocol):
     def info(self) -> EngineInfo:
         """What the engine is (asked each time: it may have been upgraded)."""
 
+    def identity(self) -> EngineIdentity:
+        """Which engine it is. Asked once: behind one address it stays the same."""
+
     def list_containers(self) -> list[ContainerSummary]:
         """All containers in every state, by one call."""
 
     def inspect_container(self, container: str) -> ContainerDetails:
         """One container by id or full name; `NotFound`."""
+
+    def usage(self, container: str) -> ContainerUsage:
+        """What a container has used so far, by one short call; all None when it does not run."""
+
+    def signal_all(self, container: str, signal: str) -> None:
+        """Send a signal (`TERM`) to all processes of a running container that its user may signal,
+        but not to its first one; `Conflict` when it does not run or is paused."""
 
     def gpu_devices(self, container: str) -> GpuDevices:
         """The GPUs that a container was created with. Remembered by id: they never change."""
@@ -265,6 +247,9 @@ class Engine(Protocol):
 
     def stop(self, container: str, timeout: int = 2) -> None:
         """Stop it; killed after `timeout` seconds. A stopped one stays as it is."""
+
+    def rename(self, container: str, name: str) -> None:
+        """Give a container another name; `Conflict` when it is taken."""
 
     def remove_container(self, container: str, *, force: bool = False) -> None:
         """Remove it; `Conflict` when it runs and `force` is false. Volumes of its own go too."""
@@ -280,6 +265,9 @@ class Engine(Protocol):
 
     def list_images(self) -> list[ImageSummary]:
         """All images but intermediate ones, by one call."""
+
+    def read_file(self, image: str, path: str) -> bytes | None:
+        """A file of an image, at most `MAX_READ` bytes of it; None when there is none."""
 
     def tag(self, image: str, reference: str) -> None:
         """Let `reference` name `image`."""

@@ -28,18 +28,37 @@ class LeaseView(Document):
     since: datetime
 
 
+class SlotReservation(Document):
+    """For whom a slot is set aside next, or now (`active`); which slot it is can change until then,
+    where any of a kind was promised."""
+
+    id: int
+    who: str
+    start: datetime
+    end: datetime
+    active: bool
+
+
 class Slot(Document):
-    """What can be given: a whole GPU (`0`) or a MIG instance (`0:1`)."""
+    """What can be given: a whole GPU (`0`), a MIG instance (`0:1`), or a share of a GPU that
+    several containers use at a time (`0/1`)."""
 
     slot: str
     uuid: str
-    kind: Literal["gpu", "mig"]
+    """The driver's; for a share the GPU's and its number, `GPU-...#1`."""
+    kind: Literal["gpu", "mig", "share"]
     profile: str
-    """MIG profile such as `1g.5gb`; `whole` for a GPU."""
+    """MIG profile such as `1g.5gb`; `whole` for a GPU, `shared` for a share."""
+    shared_by: int | None = None
+    """How many containers may share the GPU; None for a slot that is had alone."""
+    note: str | None = None
+    """What to know of it: that a share is time-sliced with others, and isolates nothing."""
     memory_total: int | None
+    """None for a share: it has none of its own."""
     memory_used: int | None
+    """For a share what the processes in its container use."""
     utilisation: float | None
-    """0 to 1; None where the driver has none (MIG)."""
+    """0 to 1; None where the driver has none (MIG, shares)."""
     state: Literal["free", "leased", "foreign", "unusable", "cordoned"]
     """`foreign`: used by a container that has no lease; `unusable`: lost, or MIG is on but has no
     instance here; `cordoned`: nobody's, and not given because its GPU is cordoned."""
@@ -48,6 +67,7 @@ class Slot(Document):
     lease: LeaseView | None = None
     used_by: str | None = None
     """Name of the foreign container."""
+    reservation: SlotReservation | None = None
     processes: list[GpuProcess] = Field(default_factory=list)
 
 

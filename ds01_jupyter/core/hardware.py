@@ -16,7 +16,8 @@ T = TypeVar("T")
 
 def this_machine(engine: Callable[[], EngineInfo], driver: Callable[[], Inventory]) -> Hardware:
     """The hardware: CPUs as the engine counts them, GPUs as the driver does; what does not answer
-    is left out. GPUs that are out of order count: they will be back."""
+    is left out. GPUs that are out of order count: they will be back. `driver` tells them undivided:
+    which are shared is for the file to say."""
     info, inventory = _if_there(engine), _if_there(driver)
     cpus = info.cpus if info is not None else None
     if inventory is None:
@@ -29,6 +30,7 @@ def this_machine(engine: Callable[[], EngineInfo], driver: Callable[[], Inventor
         slots=len(slots),
         whole=sum(slot.kind == "gpu" for slot in slots),
         smallest=min((slot.share for slot in slots), default=None),
+        cards=inventory.gpus,
     )
 
 

@@ -6,21 +6,21 @@ checked at once (so that a refusal comes with the request) and then runs as an o
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from ds01_jupyter._version import __version__
-from ds01_jupyter.core import mig_documents, models
+from ds01_jupyter.core import models
 from ds01_jupyter.core.admin_files import AdminFiles
-from ds01_jupyter.core.admins import require_admin
 from ds01_jupyter.core.allocator import Allocator
 from ds01_jupyter.core.architecture import SAY_IT, DriverFacts, choose_architecture
 from ds01_jupyter.core.availability import docker_availability, driver_availability
+from ds01_jupyter.core.build_queue import BuildQueue
+from ds01_jupyter.core.build_routes import route_of
 from ds01_jupyter.core.clock import Clock, SystemClock
-from ds01_jupyter.core.container_plan import Source, blueprint, check_words
+from ds01_jupyter.core.container_plan import Source
 from ds01_jupyter.core.containers import Containers
+from ds01_jupyter.core.creating import Creating
 from ds01_jupyter.core.docker_engine import DockerEngine
 from ds01_jupyter.core.errors import (
     CoreError,
@@ -29,43 +29,64 @@ from ds01_jupyter.core.errors import (
     InvalidInput,
 )
 from ds01_jupyter.core.gpu.board import GpuBoard
-from ds01_jupyter.core.gpu.feed import GpuFeed, GpuStream
+from ds01_jupyter.core.gpu.feed import GpuFeed
 from ds01_jupyter.core.gpu.mig_driver import MigDriver
-from ds01_jupyter.core.gpu.nvml import NvmlDriver
 from ds01_jupyter.core.gpu.quota import equivalents
+from ds01_jupyter.core.gpu.sharing_driver import LastKnown, SharingDriver
 from ds01_jupyter.core.gpu.slots import SlotInfo
 from ds01_jupyter.core.hardware import this_machine
+from ds01_jupyter.core.host import host_of
 from ds01_jupyter.core.identity import Directory, Person
+from ds01_jupyter.core.image_builds.service import ImageBuilds
+from ds01_jupyter.core.image_use_cases import ImageUseCases
 from ds01_jupyter.core.images import Images
 from ds01_jupyter.core.ledger import Ledger
 from ds01_jupyter.core.ledger_rebuild import survey
+from ds01_jupyter.core.lifecycle.make import make_keeper, make_lives, time_limits
 from ds01_jupyter.core.lifecycle.use_cases import LifecycleUseCases
+from ds01_jupyter.core.limits import PersonLimits
 from ds01_jupyter.core.limits_check import check_text
+from ds01_jupyter.core.machine_use_cases import MachineUseCases
 from ds01_jupyter.core.mig import MigLayouts
 from ds01_jupyter.core.operation_events import EventStream
-from ds01_jupyter.core.operations import Operations, Progress
-from ds01_jupyter.core.people import PeopleLimits, slots_back_by
+from ds01_jupyter.core.operations import Operations
+from ds01_jupyter.core.people import PeopleLimits
+from ds01_jupyter.core.reconcile import Report
 from ds01_jupyter.core.reconciler import Reconciler
+from ds01_jupyter.core.recreation import Recreation
+from ds01_jupyter.core.reservations.fence import ReservationFence
+from ds01_jupyter.core.reservations.service import Reservations
 from ds01_jupyter.core.reservations.use_cases import ReservationUseCases
 from ds01_jupyter.core.settings import Settings
+from ds01_jupyter.core.waiting.fence import QueueFence
+from ds01_jupyter.core.waiting.people import People
+from ds01_jupyter.core.waiting.scene import KeptLimits, Stage
 from ds01_jupyter.core.waiting.use_cases import WaitingUseCases
+from ds01_jupyter.core.waiting.waiting import Waiting
 
 
-class Lab(LifecycleUseCases, ReservationUseCases, WaitingUseCases):
+class Lab(ImageUseCases, LifecycleUseCases, ReservationUseCases, WaitingUseCases, MachineUseCases):
     """All use cases over one engine, one driver and one ledger."""
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
         """`clock` tells what the time is; another one than the machine's is for tests."""
         self.settings = settings or Settings()
-        self.host = platform.node()
+        self.host = host_of(self.settings.ledger)
         self._clock = clock or SystemClock()
         self._admin = AdminFiles(self.settings)
         self._people = PeopleLimits(self._admin.limits)
-        self._engine = DockerEngine(self.settings.docker_host)
-        self._driver = NvmlDriver(self.settings.nvml_library)
+        self._engine = DockerEngine(
+            self.settings.docker_host,
+            build_route=route_of(self.settings.build_route),
+            buildx=self.settings.buildx,
+        )
+        shared = LastKnown(lambda: self._admin.limits().shared_gpus)
+        self._driver = SharingDriver(self.settings.nvml_library, shared)
         self._ledger = Ledger(
             self.settings.ledger,
-            survey=lambda: survey(self._engine, self._driver, self.host, self._ledger.mark),
+            survey=lambda: survey(
+                self._engine, self._driver, self.host, self._ledger.mark, self._people
+            ),
         )
         self._board = GpuBoard(
             self.settings.nvml_library,
@@ -73,6 +94,8 @@ class Lab(LifecycleUseCases, ReservationUseCases, WaitingUseCases):
             self.host,
             self._foreign,
             ignored_xids=self.settings.ignored_xids,
+            declared=shared,
+            promised=lambda *look: self._reservations.marked(*look),
         )
         self._feed = GpuFeed(self._board, self.host)
         self._images = Images(
@@ -81,30 +104,90 @@ class Lab(LifecycleUseCases, ReservationUseCases, WaitingUseCases):
             self._admin.catalogue,
             self._admin.tiers,
             self.settings,
+            self._groups_of,
         )
+        self._accounts = Directory(self.settings.domains)
+        self._lives = make_lives(self.settings, self._ledger, self._people, self._clock)
+        people = People(self._people, self._person_limits)
+        kept = KeptLimits(people.limits_of)
+        stage = Stage(
+            self.host,
+            kept,
+            lambda now: (ReservationFence(self.host, kept, lambda: now),),
+        )
+        allocator = Allocator(
+            self._ledger,
+            self._driver,
+            self.host,
+            self._board.health,
+            fences=(QueueFence(stage, self._clock),),
+        )
+        self._image_builds = ImageBuilds(self._engine, self._ledger, self._images)
         self._containers = Containers(
             self._engine,
             self._ledger,
             self._driver,
-            Allocator(self._ledger, self._driver, self.host, self._board.health),
+            allocator,
             self._images,
+            self._lives,
         )
+        self._recreation = Recreation(
+            self._engine, self._ledger, self._driver, allocator, self._images, self.settings
+        )
+        self._reservations = Reservations(
+            self._ledger,
+            self.host,
+            self._driver,
+            self._foreign,
+            self._admin.limits,
+            kept,
+            self._accounts,
+            self.settings.admins,
+            self._clock,
+        )
+        self._lives.evictions = self._reservations.evictions
         self._operations = Operations(self._ledger, parallel=self.settings.parallel_operations)
+        self._build_queue = BuildQueue(self._ledger, self.settings.parallel_builds)
+        self._creating = Creating(
+            self._containers,
+            self._operations,
+            self._board,
+            source=self._source,
+            limits=self._person_limits,
+            settings=self.settings,
+            clock=self._clock,
+        )
+        self._waiting = Waiting(
+            stage,
+            people,
+            ledger=self._ledger,
+            containers=self._containers,
+            driver=self._driver,
+            allocator=allocator,
+            operations=self._operations,
+            creating=self._creating,
+            clock=self._clock,
+        )
+        self._waiting.start()
         self._mig = MigLayouts(
             self._ledger,
             MigDriver(self.settings.nvml_library),
             self.host,
             self._foreign,
             self.settings.admins,
+            self._reservations.beside,
         )
         self._reconciler = Reconciler(
             self._ledger,
             self._engine,
             self._driver,
-            self._containers.reconcile,
+            self._reconcile,
             every=self.settings.reconcile_seconds,
         )
+        self.keeper = make_keeper(self.settings, self._lives, self._engine, self._board)
         if self.settings.reconcile_seconds:
+            self.keeper.start()
+            self._reservations.start()
             self._reconciler.start()  # a server makes its lab with the first request
 
     # ---- what there is -------------------------------------------------------------------
@@ -150,94 +233,25 @@ class Lab(LifecycleUseCases, ReservationUseCases, WaitingUseCases):
         rows = [row for row in self._ledger.containers() if row.uid == person.uid]
         claims = {row.claim_id for row in rows}
         slots = [lease for lease in self._ledger.live_leases() if lease.claim_id in claims]
+        limits = file.person_limits(person)
         return models.LimitsReport(
             user=person.name,
-            limits=file.for_person(person),
+            limits=limits.values,
+            times=time_limits(limits, self._lives),
             usage=models.Usage(
                 containers=len(rows),
                 slots=len(slots),
                 gpu_equivalents=round(float(equivalents(lease.info for lease in slots)), 4),
             ),
             source=str(self.settings.limits),
+            groups=file.group_names,
         )
 
     def check_limits(self, person: Person, text: str) -> models.CheckReport:
         """What is wrong or odd in the text of a limits file, which need not be in use."""
-        hardware = this_machine(self._engine.info, self._driver.inventory)
+        hardware = this_machine(self._engine.info, self._driver.bare)
         accounts = Directory(self.settings.domains)
         return check_text(text, "resource-limits.yaml", hardware, accounts)
-
-    # ---- GPUs ----------------------------------------------------------------------------
-
-    def gpus(self, person: Person) -> models.GpuSnapshot:
-        """All GPUs and slots, with who has what: figures of a moment ago, leases of now."""
-        with suppress(EngineUnavailable):  # GPUs can be looked at while Docker is away
-            self._containers.present()
-        return self._board.snapshot()
-
-    def gpu_history(self, person: Person) -> models.GpuHistory:
-        """What all GPUs and MIG instances did in the last hour."""
-        return self._board.history()
-
-    def follow_gpus(self, person: Person) -> GpuStream:
-        """Snapshots as they change; the stream must be closed."""
-        return self._feed.follow(person)
-
-    def cordon_gpu(
-        self, person: Person, gpu: str, request: models.CordonRequest
-    ) -> models.GpuSnapshot:
-        """Take a GPU (index or UUID) out of use; leases on it are kept. For admins."""
-        require_admin(person, self.settings.admins, "take a GPU out of use")
-        known = self._driver.inventory(fresh=True).gpus
-        self._board.health.cordon(person, gpu, request.reason, known)
-        return self._board.snapshot()
-
-    def uncordon_gpu(self, person: Person, gpu: str) -> models.GpuSnapshot:
-        """Give a GPU back that was cordoned for whatever reason. For admins."""
-        require_admin(person, self.settings.admins, "give a GPU back")
-        known = self._driver.inventory(fresh=True).gpus
-        self._board.health.uncordon(person, gpu, known)
-        return self._board.snapshot()
-
-    # ---- images --------------------------------------------------------------------------
-
-    def images(self, person: Person) -> list[models.Image]:
-        """A person's own images."""
-        return self._images.list(person)
-
-    def image(self, person: Person, name: str) -> models.Image:
-        """One image of a person."""
-        return self._images.get(person, name)
-
-    def preview_image(
-        self, person: Person, request: models.ImageRequest
-    ) -> models.DockerfilePreview:
-        """The Dockerfile as it would be built; nothing is written."""
-        self._images.check_words(request)
-        architecture = self._architecture(request.architecture)[0]
-        return self._images.preview(person, request, architecture)
-
-    def create_image(self, person: Person, request: models.ImageRequest) -> models.Operation:
-        """Start building an image."""
-        self._images.check_words(request)
-        architecture = self._architecture(request.architecture)[0]
-        self._images.check(person, request, architecture)
-
-        def work(progress: Progress) -> dict[str, Any]:
-            image = self._images.create(person, request, architecture, progress)
-            return image.model_dump(mode="json")
-
-        return self._operations.start(
-            person, "image.create", f"Build the image {request.name}", work
-        )
-
-    def image_dockerfile(self, person: Person, name: str) -> models.DockerfilePreview:
-        """The stored Dockerfile of an image."""
-        return self._images.dockerfile(person, name)
-
-    def remove_image(self, person: Person, name: str) -> None:
-        """Remove an image that no container uses; its Dockerfile stays."""
-        self._images.remove(person, name)
 
     # ---- containers ----------------------------------------------------------------------
 
@@ -253,42 +267,19 @@ class Lab(LifecycleUseCases, ReservationUseCases, WaitingUseCases):
         self, person: Person, request: models.ContainerRequest
     ) -> models.Operation:
         """Claim name and slots now, then make and start the container."""
-        check_words(person, request)
-        over_time = self._admin.limits().person_limits(person)
-        limits, until = over_time.values, slots_back_by(over_time, self._clock.now().wall)
-        checked = blueprint(person, request, self._source(person, request), self.settings)
-        try:
-            claim = self._containers.claim(person, checked, limits, until=until)
-        except CoreError:
-            # Who is refused a slot looks next at who has it.
-            self._board.sampler.expire()
-            raise
-        if claim.slots:
-            self._board.watch.start()
-
-        def work(progress: Progress) -> dict[str, Any]:
-            container = self._containers.create(person, checked, claim, limits, progress)
-            return container.model_dump(mode="json")
-
-        try:
-            return self._operations.start(
-                person,
-                "container.create",
-                f"Create the container {checked.name}",
-                work,
-                undo=lambda: self._containers.release(claim),
-            )
-        except BaseException:
-            self._containers.release(claim)
-            raise
+        return self._creating.begin(person, request)
 
     def start_container(self, person: Person, name: str) -> models.Container:
         """Start a stopped container on the slots it holds."""
-        return self._containers.start(person, name)
+        started = self._containers.start(person, name)
+        self.keeper.wake()
+        return started
 
     def stop_container(self, person: Person, name: str) -> models.Container:
         """Stop a container; its slots stay held."""
-        return self._containers.stop(person, name)
+        stopped = self._containers.stop(person, name)
+        self.keeper.wake()
+        return stopped
 
     def remove_container(self, person: Person, name: str) -> None:
         """Remove a stopped container and free its slots; the workspace stays."""
@@ -297,29 +288,6 @@ class Lab(LifecycleUseCases, ReservationUseCases, WaitingUseCases):
     def container_logs(self, person: Person, name: str, tail: int) -> models.Logs:
         """The last lines of a container's output."""
         return models.Logs(text=self._containers.logs(person, name, tail))
-
-    # ---- MIG layout ----------------------------------------------------------------------
-
-    def mig_layout(self, person: Person) -> mig_documents.MigLayout:
-        """The MIG instances that there are, as a layout file too."""
-        return self._mig.export(person)
-
-    def plan_mig(
-        self, person: Person, request: mig_documents.MigLayoutRequest
-    ) -> mig_documents.MigPlan:
-        """What a layout would change, and what is in the way; nothing is changed."""
-        return self._mig.plan(person, request)
-
-    def apply_mig(
-        self, person: Person, request: mig_documents.MigLayoutRequest
-    ) -> models.Operation:
-        """Begin to bring the machine to a layout; for admins."""
-        label = self._mig.check(person, request)
-
-        def work(progress: Progress) -> dict[str, Any]:
-            return self._mig.apply(person, request, progress).model_dump(mode="json")
-
-        return self._operations.start(person, "mig.apply", f"MIG layout {label}", work)
 
     # ---- operations ----------------------------------------------------------------------
 
@@ -344,7 +312,10 @@ class Lab(LifecycleUseCases, ReservationUseCases, WaitingUseCases):
     def close(self) -> None:
         """End long work, and let go of the ledger, the engine and the driver."""
         self._feed.close()
+        self._waiting.close()
         self._operations.close()
+        self.keeper.close()
+        self._reservations.close()
         self._reconciler.close()
         free = self._board.close()
         self._ledger.close()
@@ -354,9 +325,21 @@ class Lab(LifecycleUseCases, ReservationUseCases, WaitingUseCases):
 
     # ---- helpers -------------------------------------------------------------------------
 
+    def _groups_of(self, person: Person) -> set[str]:
+        """Groups of the limits file and of the machine."""
+        return {self._admin.limits().for_person(person).group, *person.groups}
+
+    def _reconcile(self) -> Report:
+        report = self._containers.reconcile()
+        self._recreation.finish(report.present)
+        return report
+
     def _foreign(self, slots: Sequence[SlotInfo]) -> Mapping[str, str]:
         """Slots that are used without a lease, with the container's name."""
         return self._containers.busy_elsewhere(self._containers.present(), slots)
+
+    def _person_limits(self, person: Person) -> PersonLimits:
+        return self._admin.limits().person_limits(person)
 
     def _source(self, person: Person, request: models.ContainerRequest) -> Source:
         if (request.image is None) == (request.framework is None):

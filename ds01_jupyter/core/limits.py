@@ -7,6 +7,7 @@ overridden stays in the group, and in its cgroup slice. People are compared by u
     limit_values, limit_keys   the keys and what each may hold
     limit_people               whom the names in the file mean
     limit_exemptions           exemptions from time limits
+    limit_sharing              GPUs that several containers may use at a time
     limit_contents             the whole file, with everything that is wrong with it
     limit_merge                the levels that meet in one person
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ds01_jupyter.core.errors import ConfigurationError
+from ds01_jupyter.core.gpu.sharing import SharedGpu
 from ds01_jupyter.core.identity import Accounts, Directory, Person
 from ds01_jupyter.core.limit_contents import NO_GROUP, Contents, group_name, read_contents
 from ds01_jupyter.core.limit_merge import Merge, PersonLimits, cgroup_slice
@@ -52,6 +54,28 @@ class LimitsFile:
     def changed(self) -> bool:
         """Whether a file of members is not what it was (the limits file itself is not asked)."""
         return changed(self._files.stamps)
+
+    @property
+    def shared_gpus(self) -> tuple[SharedGpu, ...]:
+        """The GPUs that several containers may use at a time."""
+        return tuple(declared for declared, _ in self._contents.shared_gpus)
+
+    @property
+    def group_names(self) -> list[str]:
+        """The groups that somebody can be in."""
+        contents = self._contents
+        return list(dict.fromkeys([*contents.groups, contents.default_group]))
+
+    def member_uids(self, group: str) -> list[int]:
+        """The accounts that a group lists; not those that are in it by a Unix group, or because no
+        other group has them."""
+        contents = self._contents
+        keys = (
+            contents.members.key(entry.name)
+            for entry in contents.members.entries
+            if group_name(entry) == group
+        )
+        return list(dict.fromkeys(key for key in keys if isinstance(key, int)))
 
     def for_person(self, person: Person) -> LimitValues:
         """What a person's containers may use; see `person_limits` for errors."""

@@ -50,11 +50,14 @@ class MigLayouts:
         host: str,
         foreign: Foreign,
         admins: Sequence[str] = (),
+        promised: Callable[[LayoutPlan], LayoutPlan] = lambda plan: plan,
     ) -> None:
+        """`promised` adds the reservations that a plan would break to what is in its way."""
         self._driver = driver
         self._host = host
         self._foreign = foreign
         self._admins = admins
+        self._promised = promised
         self._applier = MigApplier(ledger, driver, host)
 
     def export(self, person: Person) -> documents.MigLayout:
@@ -126,7 +129,7 @@ class MigLayouts:
             foreign = self._foreign([slot for gpu in gpus for slot in _slots(gpu)])
         except EngineUnavailable as error:
             away = error
-        plan = plan_layout(label, entries, gpus, Occupation(leases, foreign))
+        plan = self._promised(plan_layout(label, entries, gpus, Occupation(leases, foreign)))
         if away is None or plan.matches:
             return plan, []
         if docker_needed:

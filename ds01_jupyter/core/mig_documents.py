@@ -62,10 +62,10 @@ class MigObstacle(Document):
     """What uses an instance that would have to go. `container` and `owner` where they are known.
 
     `lease`: a container of ours (running, or stopped and holding its slot); `container`: one that
-    has no lease; `process`: a process (`pid`).
+    has no lease; `process`: a process (`pid`); `reservation`: it is promised to `owner`.
     """
 
-    kind: Literal["lease", "container", "process"]
+    kind: Literal["lease", "container", "process", "reservation"]
     slot: str
     profile: str
     container: str | None = None

@@ -26,13 +26,40 @@ from ds01_jupyter.core.gpu_documents import GpuSeries as GpuSeries
 from ds01_jupyter.core.gpu_documents import GpuSnapshot as GpuSnapshot
 from ds01_jupyter.core.gpu_documents import LeaseView as LeaseView
 from ds01_jupyter.core.gpu_documents import Slot as Slot
+from ds01_jupyter.core.gpu_documents import SlotReservation as SlotReservation
+from ds01_jupyter.core.image_builds.documents import ImageBuild as ImageBuild
+from ds01_jupyter.core.image_builds.documents import ImageDiff as ImageDiff
+from ds01_jupyter.core.image_builds.documents import ImagePruneRequest as ImagePruneRequest
+from ds01_jupyter.core.image_builds.documents import ImageRollbackRequest as ImageRollbackRequest
+from ds01_jupyter.core.image_builds.documents import ImageShare as ImageShare
+from ds01_jupyter.core.image_builds.documents import ImageShareRequest as ImageShareRequest
+from ds01_jupyter.core.image_builds.documents import ImageUpdateRequest as ImageUpdateRequest
+from ds01_jupyter.core.image_builds.documents import PackageChange as PackageChange
+from ds01_jupyter.core.image_builds.documents import PrunedImage as PrunedImage
+from ds01_jupyter.core.image_documents import Catalogue as Catalogue
+from ds01_jupyter.core.image_documents import CatalogueProblem as CatalogueProblem
+from ds01_jupyter.core.image_documents import CatalogueRow as CatalogueRow
+from ds01_jupyter.core.image_documents import DockerfilePreview as DockerfilePreview
+from ds01_jupyter.core.image_documents import FrameworkChoice as FrameworkChoice
+from ds01_jupyter.core.image_documents import Image as Image
+from ds01_jupyter.core.image_documents import ImageRequest as ImageRequest
+from ds01_jupyter.core.image_documents import Tier as Tier
+from ds01_jupyter.core.image_documents import TierPackage as TierPackage
+from ds01_jupyter.core.image_documents import Tiers as Tiers
+from ds01_jupyter.core.image_sources.documents import ImageImport as ImageImport
+from ds01_jupyter.core.image_sources.documents import ImportNote as ImportNote
+from ds01_jupyter.core.image_sources.documents import ImportRequest as ImportRequest
 from ds01_jupyter.core.lifecycle.documents import ContainerLife as ContainerLife
 from ds01_jupyter.core.lifecycle.documents import Deadline as Deadline
 from ds01_jupyter.core.lifecycle.documents import KeepAliveRequest as KeepAliveRequest
 from ds01_jupyter.core.lifecycle.documents import Notice as Notice
+from ds01_jupyter.core.lifecycle.documents import TimeLimits as TimeLimits
 from ds01_jupyter.core.reservations.documents import Reservation as Reservation
 from ds01_jupyter.core.reservations.documents import ReservationConflict as ReservationConflict
 from ds01_jupyter.core.reservations.documents import ReservationRequest as ReservationRequest
+from ds01_jupyter.core.resolve.documents import Resolution as Resolution
+from ds01_jupyter.core.resolve.documents import ResolutionProblem as ResolutionProblem
+from ds01_jupyter.core.resolve.documents import ResolvedPackage as ResolvedPackage
 from ds01_jupyter.core.waiting.documents import Alternative as Alternative
 from ds01_jupyter.core.waiting.documents import Estimate as Estimate
 from ds01_jupyter.core.waiting.documents import Explanation as Explanation
@@ -42,33 +69,6 @@ from ds01_jupyter.core.waiting.documents import QueueEntry as QueueEntry
 from ds01_jupyter.core.waiting.documents import Standing as Standing
 
 # ---- requests ------------------------------------------------------------------------------
-
-
-class FrameworkChoice(Document):
-    """A row of the catalogue. Absent version: the newest; absent architecture: the machine's."""
-
-    framework: str = Field(min_length=1, max_length=MAX_TEXT)
-    version: str | None = Field(default=None, max_length=MAX_TEXT)
-    architecture: str | None = Field(default=None, max_length=MAX_TEXT)
-
-
-class ImageRequest(FrameworkChoice):
-    """An image of one's own: a framework and the tiers on top of it."""
-
-    name: str = Field(max_length=MAX_TEXT)
-    base: Literal["defaults", "none"] | list[str] = "defaults"
-    """Base tier: the defaults, nothing, or one's own choice of its packages."""
-    use_cases: list[str] = Field(default_factory=list, max_length=MAX_LIST)
-    """Keys of the use case tiers, such as `cv`."""
-    pip: list[str] = Field(default_factory=list, max_length=MAX_LIST)
-    """Requirements of one's own, such as `einops>=0.8`."""
-    apt: list[str] = Field(default_factory=list, max_length=MAX_LIST)
-    """Debian packages of one's own, such as `ffmpeg`."""
-    project: str | None = Field(default=None, max_length=4096)
-    """Folder that gets the Dockerfile; absent: the central `~/dockerfiles`."""
-    dockerfile: Literal["ask", "keep", "replace"] = "ask"
-    """When a Dockerfile that was edited by hand is there: refuse and ask, build it as it is, or
-    replace it (the old one is kept beside it)."""
 
 
 class ContainerRequest(Document):
@@ -83,7 +83,8 @@ class ContainerRequest(Document):
     data: str | None = Field(default=None, max_length=4096)
     models: str | None = Field(default=None, max_length=4096)
     gpu: str = Field(default="any", max_length=MAX_TEXT)
-    """`any`, `none` (CPU only), `whole`, a MIG profile (`1g.5gb`), or a slot (`0:1`)."""
+    """`any` (whatever is free that fits), `none` (CPU only), `whole`, a MIG profile (`1g.5gb`),
+    memory (`>=10GB`), `shared` (a share of a GPU), or a slot (`0:1`)."""
     gpus: int = Field(default=1, ge=1, le=16)
     """How many such slots."""
     start: bool = True
@@ -129,63 +130,6 @@ class About(Document):
     architecture: str | None = None
 
 
-class CatalogueRow(Document):
-    """One framework and version of the catalogue."""
-
-    framework: str
-    version: str
-    architectures: list[str]
-    image: str
-    local: bool = False
-    """Whether the image is on this machine already."""
-
-
-class CatalogueProblem(Document):
-    """A row that could not be read, with its place."""
-
-    file: str
-    line: int
-    text: str
-    problem: str
-
-
-class Catalogue(Document):
-    """The rows that fit the machine's architecture, in the order of the file."""
-
-    rows: list[CatalogueRow]
-    frameworks: list[str]
-    architecture: str | None
-    architecture_from: Literal["request", "configuration", "driver"] | None
-    architectures: list[str]
-    problems: list[CatalogueProblem]
-    source: str
-
-
-class TierPackage(Document):
-    """A package of a tier and one sentence on what it is for."""
-
-    name: str
-    why: str
-
-
-class Tier(Document):
-    """A set of packages that belong together."""
-
-    key: str
-    title: str
-    why: str
-    packages: list[TierPackage]
-    apt: list[TierPackage] = Field(default_factory=list)
-    """Debian packages that the set needs."""
-
-
-class Tiers(Document):
-    """The base tier and the use cases that an admin offers."""
-
-    base: Tier
-    use_cases: list[Tier]
-
-
 class LimitValues(Document):
     """The limits of one person. None is unlimited, 0 is zero. Memory in bytes."""
 
@@ -223,6 +167,10 @@ class LimitsReport(Document):
     limits: LimitValues
     usage: Usage
     source: str
+    times: TimeLimits | None = None
+    """How long things last; None from a server that does not tell."""
+    groups: list[str] = Field(default_factory=list)
+    """All groups of the limits file."""
 
 
 class LimitsFinding(Document):
@@ -247,43 +195,14 @@ class CheckReport(Document):
     """What could not be looked at, and why."""
 
 
-class DockerfilePreview(Document):
-    """The Dockerfile as it would be built, with the files of its build context."""
-
-    path: str
-    dockerfile: str
-    files: dict[str, str]
-    base_image: str
-    state: Literal["new", "same", "changed", "edited"]
-    """What lies at `path` now: nothing, the same, an older one of ours, or one edited by hand."""
-
-
-class Image(Document):
-    """An image: one's own (`managed`), or another one on this machine."""
-
-    name: str
-    reference: str
-    id: str
-    managed: bool
-    owner: str | None
-    framework: str | None
-    base_image: str | None
-    created: datetime | None
-    size: int
-    base: Literal["defaults", "none"] | list[str] | None = None
-    use_cases: list[str] = Field(default_factory=list)
-    pip: list[str] = Field(default_factory=list)
-    apt: list[str] = Field(default_factory=list)
-    dockerfile: str | None = None
-    containers: list[str] = Field(default_factory=list)
-
-
 class SlotReference(Document):
     """A slot as a container names it."""
 
     slot: str | None
     uuid: str
     profile: str | None
+    note: str | None = None
+    """What to know of it: that a share is time-sliced with others, and isolates nothing."""
 
 
 class ContainerLimits(Document):
@@ -332,8 +251,18 @@ class StepProgress(Document):
     """Where a long piece of work stands. `fraction` from 0 to 1, None when it cannot be told."""
 
     phase: str
+    """`wait` (for other builds), `prepare`, `pull`, `resolve`, `build`, `check`, ..."""
     fraction: float | None = None
     detail: str = ""
+    done: int | None = None
+    """How much of `total` is done, in `unit`; None where nothing can be counted."""
+    total: int | None = None
+    unit: Literal["bytes", "packages", "steps", "builds"] | None = None
+    """In phase `wait`: `done` builds of `total` in the queue stand before this one."""
+    item: str | None = None
+    """The package or layer at hand."""
+    remaining: float | None = None
+    """Seconds that this phase may still take, from earlier ones like it; None when unknown."""
 
 
 class OperationEvent(Document):
@@ -347,7 +276,9 @@ class OperationEvent(Document):
     state: str | None = None
 
 
-OperationKind = Literal["image.create", "container.create", "mig.apply"]
+OperationKind = Literal[
+    "image.create", "image.update", "container.create", "container.recreate", "mig.apply"
+]
 OperationState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
 
 

@@ -6,10 +6,12 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Literal, Protocol
 
+from ds01_jupyter.core.engine import Amount
 from ds01_jupyter.core.errors import Cancelled, CoreError
 from ds01_jupyter.core.identity import Person
 from ds01_jupyter.core.models import (
@@ -44,11 +46,17 @@ class Progress:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._amount: dict[str, Any] = {}
+
+    def measure(self, amount: Amount) -> None:
+        """Give the figures that go with the next `step`."""
+        self._amount = asdict(amount)
 
     def step(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
         """Say where the work stands; raises `Cancelled` when it was cancelled."""
         self.check()
-        self._job.report(StepProgress(phase=phase, fraction=fraction, detail=detail))
+        amount, self._amount = self._amount, {}
+        self._job.report(StepProgress(phase=phase, fraction=fraction, detail=detail, **amount))
 
     def log(self, text: str) -> None:
         """Pass a line of output on; a line above 16 KiB is cut."""
@@ -187,6 +195,16 @@ class Job:
             log.exception("%s operation %s", doing, self.operation.id)
 
     # ---- running -------------------------------------------------------------------------
+
+    def refuse(self, error: BaseException) -> None:
+        """Let work that has not begun fail: its turn could not be waited for."""
+        with self._lock:
+            begun, self._taken = self._taken, True
+        if begun:
+            return
+        if self._undo is not None:
+            self._attempt(self._undo, "undoing")
+        self._fail(error)
 
     def run(self) -> None:
         """Do the work, once; whatever comes of it becomes the operation's outcome."""

@@ -12,6 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 from ds01_jupyter.core.errors import Conflict, NotFound, ShuttingDown
@@ -24,14 +25,23 @@ __all__ = ["FINAL", "EventStream", "OperationStore", "Operations", "Progress", "
 
 log = logging.getLogger(__name__)
 
+Gate = Callable[[Progress], AbstractContextManager[None]]
+"""What work passes before it begins: entering waits for its turn, leaving gives the turn back."""
+
 MAX_KEPT = 200
 CLOSE_TIMEOUT = 30.0
+
+
+def new_id() -> str:
+    """A number for an operation to be: 16 hexadecimal digits."""
+    return secrets.token_hex(8)
 
 
 class Operations:
     """All long work of this process.
 
-    At most `parallel` operations run at once; the others are queued. The threads are daemons:
+    At most `parallel` operations run at once; the others are queued. Those with a gate of their
+    own wait there, and take no place from the others. The threads are daemons:
     work that does not heed a cancel cannot keep the server from stopping.
     """
 
@@ -40,6 +50,7 @@ class Operations:
         self._parallel = parallel
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._gated: set[threading.Thread] = set()
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -52,14 +63,17 @@ class Operations:
         work: Work,
         *,
         undo: Callable[[], None] | None = None,
+        operation_id: str | None = None,
+        gate: Gate | None = None,
     ) -> Operation:
         """Queue `work` for `person`; its returned dict becomes the operation's `result`.
 
         `undo` gives back what the caller took for the work, should it be cancelled before it
-        began (work that has begun cleans up after itself). Raises `ShuttingDown` after `close`.
+        began (work that has begun cleans up after itself). `operation_id` is for who has written it
+        down before (16 hexadecimal digits). Raises `ShuttingDown` after `close`.
         """
         operation = Operation(
-            id=secrets.token_hex(8),
+            id=operation_id or new_id(),
             kind=kind,
             title=title,
             owner=person.name,
@@ -73,8 +87,11 @@ class Operations:
             self._refuse_when_closed()
             self._jobs[operation.id] = job
             self._forget_old()
-            self._queue.put(job)
-            self._add_thread()
+            if gate is None:
+                self._queue.put(job)
+                self._add_thread()
+            else:
+                self._add_gated(job, gate)
         return operation
 
     def list(self, person: Person) -> list[Operation]:
@@ -123,6 +140,12 @@ class Operations:
         source = job or RememberedSource(lambda: self._remembered(person, operation_id))
         return EventStream(source, after=after, timeout=timeout)
 
+    def at_work(self, operation_id: str) -> bool:
+        """Whether this process works on an operation, or is about to."""
+        with self._lock:
+            job = self._jobs.get(operation_id)
+        return job is not None and job.operation.state not in FINAL
+
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """Cancel what still runs and wait for it, so that nothing half-made is left behind.
 
@@ -133,11 +156,12 @@ class Operations:
         with self._lock:
             self._closed = True
             jobs, threads = list(self._jobs.values()), list(self._threads)
+            gated = list(self._gated)
         for job in jobs:
             job.cancel()
         for _ in threads:
             self._queue.put(None)
-        for thread in threads:
+        for thread in (*threads, *gated):
             thread.join(max(0.0, deadline - time.monotonic()))
         late = [job.operation.id for job in jobs if job.operation.state not in FINAL]
         if late:
@@ -160,6 +184,22 @@ class Operations:
     def _serve(self) -> None:
         while (job := self._queue.get()) is not None:
             job.run()
+
+    def _add_gated(self, job: Job, gate: Gate) -> None:
+        name = f"ds01-operation-{job.operation.id}"
+        thread = threading.Thread(target=self._pass, args=(job, gate), name=name, daemon=True)
+        self._gated.add(thread)
+        thread.start()
+
+    def _pass(self, job: Job, gate: Gate) -> None:
+        try:
+            with gate(Progress(job)):
+                job.run()
+        except BaseException as error:
+            job.refuse(error)  # a cancelled one has ended already
+        finally:
+            with self._lock:
+                self._gated.discard(threading.current_thread())
 
     def _remembered(self, person: Person, operation_id: str) -> Operation:
         for remembered in self._store.load_operations(person.uid):

@@ -55,13 +55,18 @@ def is_alive(identity: ProcessIdentity) -> bool:
     """False only when that process is certainly gone; in doubt it counts as alive."""
     if identity.boot_id != boot_id():
         return False
-    if identity.namespace != _namespace():
-        return True
+    if is_elsewhere(identity):
+        return True  # unless the ledger knows better (`ledger_signs`)
     ticks = start_ticks(identity.pid)
     if ticks is not None:
         return ticks == identity.start_ticks
     # Not visible is not gone: /proc may be mounted with hidepid. The kernel tells by kill(2).
     return _exists(identity.pid) and not _is_zombie(identity.pid)
+
+
+def is_elsewhere(identity: ProcessIdentity) -> bool:
+    """Whether that process is in another pid namespace of this boot: its pid says nothing here."""
+    return identity.boot_id == boot_id() and identity.namespace != _namespace()
 
 
 def start_ticks(pid: int) -> int | None:

@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ds01_jupyter.core.engine import Reporter
+from ds01_jupyter.core.engine import Amount, Reporter
 
 INTERVAL = 0.2
 """Seconds between two reports; Docker sends dozens of events a second."""
 PRESENT = "Already exists"
+ENOUGH = 0.05
+"""Share from which on the rate so far says something about the rest."""
 
 
 class PullProgress:
@@ -23,6 +25,7 @@ class PullProgress:
         self._shares: dict[str, float] = {}
         self._bytes: dict[str, int] = {}
         self._next = 0.0
+        self._began: float | None = None
         self._reached = 0.0
 
     def heard(self, event: Mapping[str, Any]) -> None:
@@ -36,6 +39,7 @@ class PullProgress:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + INTERVAL
+            self._progress.measure(self._amount(str(layer), now))
             self._progress.step("pull", self.fraction, self._detail())
 
     @property
@@ -51,6 +55,18 @@ class PullProgress:
         done = sum(self._shares[layer] * weight for layer, weight in weights.items())
         self._reached = max(self._reached, min(1.0, done / sum(weights.values())))
         return self._reached
+
+    def _amount(self, layer: str, now: float) -> Amount:
+        """Bytes come and bytes known of; the time is that of what is left at the rate so far."""
+        done, total = sum(self._bytes.values()), sum(self._sizes.values())
+        if not total:
+            return Amount(item=layer)
+        self._began = self._began or now
+        reached, passed = self.fraction or 0.0, now - self._began
+        remaining = None
+        if reached > ENOUGH and passed > 1:
+            remaining = round(passed * (1 - reached) / reached, 1)
+        return Amount(done, total, "bytes", layer, remaining)
 
     def _note(self, layer: str, status: str, detail: Mapping[str, Any]) -> None:
         if status == PRESENT:

@@ -15,16 +15,18 @@ from typing import Literal
 
 from ds01_jupyter.core import ledger_tables as tables
 from ds01_jupyter.core.crash_points import reached
-from ds01_jupyter.core.engine import ContainerSummary
+from ds01_jupyter.core.engine import ContainerSummary, EngineIdentity
 from ds01_jupyter.core.gpu.slots import SlotInfo
 from ds01_jupyter.core.labels import CLAIM, GPUS, NONE
 from ds01_jupyter.core.ledger import ContainerRow, LeaseRow, Ledger
-from ds01_jupyter.core.processes import is_alive
 
 RUNNING = frozenset({"running", "paused", "restarting"})
 """Docker's words for a container that may be using its GPU (a paused one keeps its memory)."""
 SETTLE_SECONDS = 0.5
 """How long Docker may still be at work on the last request of a process that has died."""
+
+ENGINE = "engine"
+"""Key in a container's document: the engine that it was asked of."""
 
 Devices = Sequence[str] | Literal["all"]
 
@@ -63,19 +65,24 @@ def reconcile(
     list_containers: Callable[[], Sequence[ContainerSummary]],
     *,
     settle: float = SETTLE_SECONDS,
+    here: EngineIdentity | None = None,
 ) -> Report:
     """Compare the ledger with Docker and settle what differs.
 
     `list_containers` gives all containers in all states and is called after the ledger was read
     (twice, `settle` seconds apart, when a claim was left behind by a dead process). A container
     that is gone gives its slots back; a claim whose creator died is taken over by the container
-    that carries it, or released; leases follow whether the container runs. Raises
+    that carries it, or released; leases follow whether the container runs. Rows of another engine
+    than `here` are left alone: that this one does not have a container says nothing. Raises
     `LedgerUnavailable`, and whatever `list_containers` raises: then nothing has changed.
     """
     ledger.compare()
     rows = ledger.containers()
+    if here is not None:
+        rows = [row for row in rows if here.may_have(row.document.get(ENGINE))]
     leases = ledger.live_leases()
-    orphans = {row.claim_id for row in rows if row.state == "pending" and not is_alive(row.process)}
+    pending = [row for row in rows if row.state == "pending"]
+    orphans = {row.claim_id for row in pending if not ledger.is_alive(row.process)}
     present = tuple(list_containers())
     if orphans - {_claim(item) for item in present}:
         # Docker may still be finishing what the dead process asked for.
@@ -207,6 +214,7 @@ def _carrier(row: ContainerRow, present: Sequence[ContainerSummary]) -> Containe
 # ---- containers that use a GPU without a lease -------------------------------------------------
 
 _INDEX = re.compile(r"(?:gpu|mig)?(\d+(?::\d+)?)")
+_SHORT_UUID = re.compile(r"(?:gpu|mig)-[0-9a-f][0-9a-f-]*")
 _LEGACY_MIG = re.compile(r"mig-(gpu-[0-9a-f-]{36})/(\d+)/(\d+)")
 
 
@@ -238,7 +246,9 @@ def foreign_use(
             continue
         devices = devices_of(item.id)
         names = ("all",) if devices == "all" else tuple(devices)
-        used = tuple(slot for slot in slots if any(_names_slot(name, slot) for name in names))
+        # Several in one word reach the driver's tools as several, too.
+        each = [part for name in names for part in name.split(",") if part.strip()]
+        used = tuple(slot for slot in slots if any(_names_slot(name, slot) for name in each))
         if used:
             found.append((item, used))
     return found
@@ -267,6 +277,9 @@ def _names_slot(device: str, slot: SlotInfo) -> bool:
     name = device.strip().lower().rpartition("=")[2]  # CDI: nvidia.com/gpu=0
     if name == "all" or name in (slot.uuid.lower(), slot.gpu_uuid.lower()):
         return True
+    if _SHORT_UUID.fullmatch(name):
+        # The driver's tools take the beginning of a UUID for it.
+        return slot.uuid.lower().startswith(name) or slot.gpu_uuid.lower().startswith(name)
     if match := _INDEX.fullmatch(name):
         return match.group(1) in (slot.slot, str(slot.gpu_index))
     if match := _LEGACY_MIG.fullmatch(name):

@@ -66,7 +66,9 @@ class Reconciler:
         every: float = EVERY,
     ) -> None:
         """`work` is one round; by default that is `reconcile.reconcile`."""
-        self._work = work or (lambda: reconcile(ledger, engine.list_containers))
+        self._work = work or (
+            lambda: reconcile(ledger, engine.list_containers, here=engine.identity())
+        )
         self._ledger = ledger
         self._engine = engine
         self._driver = driver
@@ -275,7 +277,7 @@ class Reconciler:
 def _against(
     item: ContainerSummary, used: Sequence[SlotInfo], leases: Sequence[LeaseRow]
 ) -> tuple[LeaseRow, ...]:
-    whole = {slot.gpu_uuid for slot in used if slot.kind == "gpu"}
+    whole = {slot.gpu_uuid for slot in used if slot.kind != "mig"}
     uuids = {slot.uuid for slot in used}
     return tuple(
         lease

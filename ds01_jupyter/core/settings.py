@@ -49,11 +49,43 @@ class Settings:
     reconcile_seconds: float = 60.0
     """How often the ledger is brought in line with Docker besides on Docker's events; 0: only when
     somebody asks for something."""
+    idle_gpu_percent: float = 5.0
+    """Utilisation of a GPU below which a container is idle."""
+    idle_cpu_percent: float = 5.0
+    """Likewise its CPU, in per cent of one core, where its GPUs tell nothing."""
+    idle_network_rate: float = 10_000.0
+    """Likewise its network, in bytes a second in and out."""
+    keep_alive_hours: float = 24.0
+    """For how long a person can put an idle stop off at a time."""
+    stop_grace_seconds: float = 10.0
+    """How long processes have between being asked to end and being killed, when a container is
+    stopped for its time."""
     domains: tuple[str, ...] = ()
     """Domains of names that are this machine's own: with `lab.example`, the name
     `u.ser@lab.example` in the limits means `u.ser`."""
     admins: tuple[str, ...] = ("root",)
     """Names of the accounts that may do what concerns everybody, such as change the MIG layout;
     root (uid 0) always may."""
+    build_route: str = "auto"
+    """How images are built: `auto`, `api`, `buildx` or `classic`; see `build_routes`."""
+    buildx: str = ""
+    """Path of Docker's buildx plugin; empty: Docker's folders are looked through."""
+    package_indexes: tuple[str, ...] = ()
+    """URLs of the package indexes that builds use in place of the public one; the first comes
+    first. None may carry a user or password."""
+    apt_mirror: str = ""
+    """URL that takes the place of the hosts of Debian and Ubuntu in builds; empty: as the base
+    image has it."""
+    ca_bundle: str = ""
+    """PEM file with certificates that builds trust besides those of the base image."""
+    allowed_images: tuple[str, ...] = ()
+    """Patterns of the images that a Dockerfile may build on, besides those of the catalogue; empty:
+    any."""
+    build_minutes: float = 0.0
+    """Minutes that making an image may take, from its turn on; 0: as long as it takes."""
+    image_gigabytes: float = 0.0
+    """Gigabytes (10^9 bytes) that an image may have in all, its base included; 0: any."""
+    parallel_builds: int = 2
+    """How many images are built at the same time on this machine; the others wait in turn."""
     ignored_xids: tuple[int, ...] = (13, 31, 43, 45, 68, 109)
     """XID errors for which no GPU is taken out of use: faults of programs, not of the GPU."""

@@ -103,6 +103,12 @@ class DS01Handler(ExtensionHandlerMixin, APIHandler):
             raise wrong_value(name, f"must be a whole number from {low} to {high}")
         return int(text)
 
+    def optional_number(self, name: str) -> int | None:
+        """A whole number from 1 in the query; None where it is not given."""
+        if not self.get_query_arguments(name):
+            return None
+        return self.number(name, 0, 1, 10**9)
+
     # ---- the answer ----------------------------------------------------------------------
 
     def answer(self, document: BaseModel | Sequence[BaseModel]) -> None:

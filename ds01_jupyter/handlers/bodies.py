@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from ds01_jupyter.core.models import (
         ContainerRequest,
         CordonRequest,
+        ImagePruneRequest,
         ImageRequest,
+        ImageRollbackRequest,
+        ImageShareRequest,
+        ImageUpdateRequest,
+        ImportRequest,
+        KeepAliveRequest,
         LimitsCheckRequest,
+        ReservationRequest,
     )
 
     Model = TypeVar("Model", bound=BaseModel)
@@ -34,6 +41,41 @@ def image_request(body: bytes) -> ImageRequest:
     from ds01_jupyter.core.models import ImageRequest
 
     return _parse(ImageRequest, body)
+
+
+def image_update_request(body: bytes) -> ImageUpdateRequest:
+    """An `ImageUpdateRequest`; raises `InvalidInput` or `TooLarge`."""
+    from ds01_jupyter.core.models import ImageUpdateRequest
+
+    return _parse(ImageUpdateRequest, body)
+
+
+def image_rollback_request(body: bytes) -> ImageRollbackRequest:
+    """An `ImageRollbackRequest`; raises `InvalidInput` or `TooLarge`."""
+    from ds01_jupyter.core.models import ImageRollbackRequest
+
+    return _parse(ImageRollbackRequest, body)
+
+
+def image_share_request(body: bytes) -> ImageShareRequest:
+    """An `ImageShareRequest`; raises `InvalidInput` or `TooLarge`."""
+    from ds01_jupyter.core.models import ImageShareRequest
+
+    return _parse(ImageShareRequest, body)
+
+
+def image_prune_request(body: bytes) -> ImagePruneRequest:
+    """An `ImagePruneRequest`; raises `InvalidInput` or `TooLarge`."""
+    from ds01_jupyter.core.models import ImagePruneRequest
+
+    return _parse(ImagePruneRequest, body)
+
+
+def import_request(body: bytes) -> ImportRequest:
+    """An `ImportRequest`; raises `InvalidInput` or `TooLarge`."""
+    from ds01_jupyter.core.models import ImportRequest
+
+    return _parse(ImportRequest, body)
 
 
 def container_request(body: bytes) -> ContainerRequest:
@@ -57,11 +99,25 @@ def mig_layout_request(body: bytes) -> MigLayoutRequest:
     return _parse(MigLayoutRequest, body)
 
 
+def keep_alive_request(body: bytes) -> KeepAliveRequest:
+    """A `KeepAliveRequest`, empty where there is no body; raises `InvalidInput` or `TooLarge`."""
+    from ds01_jupyter.core.models import KeepAliveRequest
+
+    return _parse(KeepAliveRequest, body or b"{}")
+
+
 def limits_check_request(body: bytes) -> LimitsCheckRequest:
     """A `LimitsCheckRequest`; raises `InvalidInput` or `TooLarge`."""
     from ds01_jupyter.core.models import LimitsCheckRequest
 
     return _parse(LimitsCheckRequest, body)
+
+
+def reservation_request(body: bytes) -> ReservationRequest:
+    """A `ReservationRequest`; raises `InvalidInput` or `TooLarge`."""
+    from ds01_jupyter.core.models import ReservationRequest
+
+    return _parse(ReservationRequest, body)
 
 
 def _parse(model: type[Model], body: bytes) -> Model:

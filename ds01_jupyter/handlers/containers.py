@@ -9,7 +9,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from ds01_jupyter.handlers.base import RESOURCE, DS01Handler
-from ds01_jupyter.handlers.bodies import container_request
+from ds01_jupyter.handlers.bodies import container_request, keep_alive_request
 
 MAX_TAIL = 10_000
 
@@ -77,6 +77,31 @@ class ContainerStopHandler(DS01Handler):
         self.answer(await self.call(lambda lab, person: lab.stop_container(person, name)))
 
 
+class ContainerKeepAliveHandler(DS01Handler):
+    """Put an idle stop off."""
+
+    actions = {"POST": "container.keep_alive"}
+
+    @web.authenticated
+    @authorized("write", RESOURCE)
+    async def post(self, name: str) -> None:
+        """Keep a container of a `KeepAliveRequest` (or none) alive; answer the `Container`."""
+        request = await self.document(keep_alive_request)
+        self.answer(await self.call(lambda lab, person: lab.keep_alive(person, name, request)))
+
+
+class ContainerRecreateHandler(DS01Handler):
+    """Make a container anew."""
+
+    actions = {"POST": "container.recreate"}
+
+    @web.authenticated
+    @authorized("write", RESOURCE)
+    async def post(self, name: str) -> None:
+        """Begin to make a container anew from its image as it is now; answer 202."""
+        await self.begin(lambda lab, person: lab.recreate_container(person, name))
+
+
 class ContainerLogsHandler(DS01Handler):
     """What a container printed."""
 
@@ -95,5 +120,7 @@ routes = [
     ("containers/{name}", ContainerHandler),
     ("containers/{name}/start", ContainerStartHandler),
     ("containers/{name}/stop", ContainerStopHandler),
+    ("containers/{name}/keep-alive", ContainerKeepAliveHandler),
+    ("containers/{name}/recreate", ContainerRecreateHandler),
     ("containers/{name}/logs", ContainerLogsHandler),
 ]

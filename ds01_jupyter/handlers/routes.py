@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import re
 
-from ds01_jupyter.handlers import containers, gpus, images, limits, machine, mig, operations
+from ds01_jupyter.handlers import (
+    containers,
+    gpus,
+    images,
+    limits,
+    machine,
+    mig,
+    notices,
+    operations,
+    queue,
+    reservations,
+)
 from ds01_jupyter.handlers.base import PREFIX, DS01Handler, NoRouteHandler
 
 Routes = list[tuple[str, type[DS01Handler]]]
@@ -17,6 +28,8 @@ PARAMETERS = {
     "name": r"[A-Za-z0-9._~@:+%-]{1,1200}",
     "operation_id": r"[0-9a-f]{16}",
     "gpu": r"[A-Za-z0-9-]{1,100}",
+    "entry_id": r"[0-9]{1,18}",
+    "reservation_id": r"[0-9]{1,18}",
 }
 
 ROUTES: Routes = [
@@ -25,7 +38,10 @@ ROUTES: Routes = [
     *limits.routes,
     *images.routes,
     *containers.routes,
+    *notices.routes,
     *mig.routes,
+    *queue.routes,
+    *reservations.routes,
     *operations.routes,
 ]
 
