@@ -84,6 +84,7 @@ class Worker:
             Allocator(ledger, self._driver, "bench") for ledger in self._ledgers
         )
         self._bare = [bare(folder / f"{name}.sqlite") for name in ("floor", "fair")]
+        self._bare[1].execute("PRAGMA busy_timeout = 0")
         self._turns = Turns(folder / "fair.sqlite")
         self._done = 0
         for ledger in self._ledgers:
@@ -113,7 +114,6 @@ class Worker:
         self._turns.begin(connection, writes=True, busy_seconds=15.0)
         connection.execute("INSERT INTO floor (text) VALUES (?)", (self._name(),))
         connection.execute("COMMIT")
-        self._turns.ended()
 
     def _claim(self) -> None:
         claim = self._claims.claim(self._person, self._name(), self._request, LIMITS, {}, {})
@@ -228,7 +228,7 @@ def _figures(library: Path, folder: Path, count: int) -> list[Figure]:
             )
         )
         figures.append(
-            Figure(f"busiest / idlest of {processes}", most / max(least, 1e-9), 2, "x", note)
+            Figure(f"busiest / idlest of {processes}", most / max(least, 1e-9), None, "x", note)
         )
     return figures
 

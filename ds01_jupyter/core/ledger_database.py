@@ -100,9 +100,6 @@ class Database:
                 _undo(connection)
                 connection.close()
                 raise
-            finally:
-                if writes:
-                    self._turns.ended()
             try:
                 if writes:
                     self._check_written(file)
@@ -112,12 +109,7 @@ class Database:
             raise self._translated(error) from error
 
     def abandon(
-        self,
-        connection: sqlite3.Connection,
-        file: FileId | None,
-        error: BaseException,
-        *,
-        writes: bool,
+        self, connection: sqlite3.Connection, file: FileId | None, error: BaseException
     ) -> CoreError | None:
         """Undo a transaction that `error` has ended. Returns what is to be raised instead."""
         try:
@@ -125,9 +117,6 @@ class Database:
         except (sqlite3.Error, OSError) as second:
             connection.close()
             return self._translated(second)
-        finally:
-            if writes:
-                self._turns.ended()
         if isinstance(error, CoreError):  # a refusal is an everyday thing
             self._suspect |= isinstance(error, LedgerDamaged)
             self._return(connection, file)
@@ -235,6 +224,7 @@ class Database:
                 raise
             if self._recovery is not None:
                 self._recovery.vouch()
+        connection.execute("PRAGMA busy_timeout = 0")  # `ledger_turns` does the waiting
         return connection, file
 
 
@@ -263,7 +253,7 @@ class Transaction:
         if error is None:
             self._database.commit(self._connection, self._file, writes=self._writes)
             return
-        instead = self._database.abandon(self._connection, self._file, error, writes=self._writes)
+        instead = self._database.abandon(self._connection, self._file, error)
         if instead is not None:
             raise instead from error
 

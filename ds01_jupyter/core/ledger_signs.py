@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import threading
 from pathlib import Path
 
 from ds01_jupyter.core.ledger_creation import open_beside
@@ -24,22 +25,30 @@ class Signs:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._mine: int | None = None
+        self._lock = threading.Lock()
 
     def give(self) -> None:
         """Give this process's own sign, unless it was given. Raises `OSError`."""
-        if self._mine is None:
-            descriptor = open_beside(self._path)
-            try:
-                lock = _lock(fcntl.F_RDLCK, process_identity())
-                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            self._mine = descriptor
+        if self._mine is not None:
+            return
+        with self._lock:
+            if self._mine is None:
+                self._mine = self._open()
+
+    def _open(self) -> int:
+        descriptor = open_beside(self._path)
+        try:
+            lock = _lock(fcntl.F_RDLCK, process_identity())
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def withdraw(self) -> None:
         """Take the sign back: this process has nothing more in the ledger."""
-        descriptor, self._mine = self._mine, None
+        with self._lock:
+            descriptor, self._mine = self._mine, None
         if descriptor is not None:
             os.close(descriptor)
 

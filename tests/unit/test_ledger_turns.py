@@ -35,10 +35,13 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def waiting(path: Path) -> int:
-    """How many stand in the queue, as the kernel has it."""
-    inode = path.with_name(f"{path.name}.turn").stat().st_ino
+    """How many stand in the queue, as the kernel has it; the first one holds the file's lock."""
+    turn = path.with_name(f"{path.name}.turn")
+    if not turn.exists():
+        return 0
+    inode = turn.stat().st_ino
     lines = Path("/proc/locks").read_text().splitlines()
-    return sum("-> FLOCK" in line and f":{inode} " in line for line in lines)
+    return sum("FLOCK" in line and f":{inode} " in line for line in lines)
 
 
 def write(path: Path, action: str) -> threading.Thread:
