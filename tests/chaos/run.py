@@ -27,6 +27,7 @@ from tests.chaos import worker
 from tests.chaos.verify import Findings, Watcher, rows
 from tests.chaos.world import ARMED, PEOPLE, World
 from tests.rig.nvml import gpus
+from tests.rig.processes import RigError
 
 WORKERS = 4
 SETTLE_SECONDS = 60
@@ -216,7 +217,8 @@ class Chaos:
             while True:
                 try:
                     findings = Findings(self.world)
-                except sqlite3.Error as error:
+                except (sqlite3.Error, RigError) as error:
+                    # A container can go between the list and the look at it.
                     findings = None
                     wrong: object = error
                 else:
@@ -225,7 +227,7 @@ class Chaos:
                 if findings is not None and (not wrong or seconds > SETTLE_SECONDS):
                     return seconds, findings
                 if seconds > SETTLE_SECONDS:
-                    raise RuntimeError(f"the ledger cannot be read: {wrong}")
+                    raise RuntimeError(f"ledger and Docker cannot be looked at: {wrong}")
                 time.sleep(0.2)
         finally:
             lab.close()
