@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,8 +35,9 @@ class ImageUseCases:
     _build_queue: BuildQueue
     _operations: Operations
 
+    @abstractmethod
     def _architecture(self, requested: str | None) -> tuple[str, Any]:
-        raise NotImplementedError
+        """The architecture to select from the catalogue, and where it comes from."""
 
     def images(self, person: Person) -> list[models.Image]:
         """A person's own images."""
