@@ -210,7 +210,7 @@ class Containers:
             self._allocator.activate(claim.claim_id, container_id)
             if blueprint.start:
                 progress.step("start", 0.9)
-                self._start(container_id, blueprint.name)
+                self.start_made(container_id, blueprint.name)
             else:
                 self._allocator.hold(claim.claim_id)
             progress.check()
@@ -223,7 +223,8 @@ class Containers:
         reached("create.recorded")
         return self.get(person, blueprint.name)
 
-    def _start(self, container_id: str, name: str) -> None:
+    def start_made(self, container_id: str, name: str) -> None:
+        """Start a container whose slots are its own; `EngineFailed` when it stops at once."""
         reached("start.begin")
         self._engine.start(container_id)
         reached("start.done")
@@ -259,7 +260,7 @@ class Containers:
             foreign = self.busy_elsewhere(self._engine.list_containers(), inventory.slots)
             self._allocator.resume(row.claim_id, inventory.slots, foreign)
         try:
-            self._start(summary.id, row.name)
+            self.start_made(summary.id, row.name)
         except CoreError:
             self._allocator.hold(row.claim_id)
             raise

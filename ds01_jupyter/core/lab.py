@@ -132,7 +132,13 @@ class Lab(ImageUseCases, LifecycleUseCases, ReservationUseCases, WaitingUseCases
             self._lives,
         )
         self._recreation = Recreation(
-            self._engine, self._ledger, self._driver, allocator, self._images, self.settings
+            self._engine,
+            self._ledger,
+            self._driver,
+            allocator,
+            self._images,
+            self._containers,
+            self.settings,
         )
         self._reservations = Reservations(
             self._ledger,

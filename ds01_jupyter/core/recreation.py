@@ -18,16 +18,17 @@ from ds01_jupyter.core import models
 from ds01_jupyter.core.allocator import Allocator, Claim
 from ds01_jupyter.core.cleanup import quietly
 from ds01_jupyter.core.container_plan import Blueprint, Source, blueprint, plan_container
+from ds01_jupyter.core.containers import Containers
 from ds01_jupyter.core.crash_points import reached
 from ds01_jupyter.core.engine import ContainerSummary, Engine, Muted, Reporter
-from ds01_jupyter.core.errors import Conflict, CoreError, EngineFailed
+from ds01_jupyter.core.errors import Conflict, CoreError
 from ds01_jupyter.core.gpu.nvml import NvmlDriver
 from ds01_jupyter.core.identity import Person
 from ds01_jupyter.core.images import Images
 from ds01_jupyter.core.labels import CLAIM
 from ds01_jupyter.core.ledger import ContainerRow, Ledger
 from ds01_jupyter.core.processes import ProcessIdentity, boot_id, is_alive, process_identity
-from ds01_jupyter.core.reconcile import RUNNING, foreign_slots
+from ds01_jupyter.core.reconcile import RUNNING
 from ds01_jupyter.core.settings import Settings
 
 STOP_SECONDS = 10
@@ -48,6 +49,7 @@ class Recreation:
         driver: NvmlDriver,
         allocator: Allocator,
         images: Images,
+        containers: Containers,
         settings: Settings,
     ) -> None:
         self._engine = engine
@@ -55,6 +57,7 @@ class Recreation:
         self._driver = driver
         self._allocator = allocator
         self._images = images
+        self._containers = containers
         self._settings = settings
 
     def recreate(
@@ -189,19 +192,9 @@ class Recreation:
         if with_slots:
             slots = self._driver.inventory(fresh=True).slots
             present = self._engine.list_containers()
-            foreign = foreign_slots(
-                slots, self._ledger.containers(), present, self._engine.gpu_devices
-            )
+            foreign = self._containers.busy_elsewhere(present, slots)
             self._allocator.resume(row.claim_id, slots, foreign)
-        self._engine.start(container_id)
-        details = self._engine.inspect_container(container_id)
-        if details.state != "running":
-            raise EngineFailed(
-                f"The container {row.name} stopped as soon as it was started.",
-                hint="Its image may lack bash, or refuse to run as your user.",
-                exit_code=details.exit_code,
-                log=self._engine.logs(container_id, 20),
-            )
+        self._containers.start_made(container_id, row.name)
 
     def _rename(self, container: str, name: str) -> None:
         try:

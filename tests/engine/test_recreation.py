@@ -29,8 +29,9 @@ def installed(desk: Desk, full_name: str) -> str:
 
 def mine(desk: Desk) -> list[str]:
     """Names of everything in Docker that bears the person's number (others work beside us)."""
-    found = desk.docker.containers.list(all=True)
-    return sorted(str(one.name) for one in found if str(desk.person.uid) in str(one.name))
+    # The plain list: docker-py's own looks at each container, and others' go meanwhile.
+    found = [one["Names"][0].lstrip("/") for one in desk.docker.api.containers(all=True)]
+    return sorted(name for name in found if str(desk.person.uid) in name)
 
 
 def clean(desk: Desk, name: str) -> None:
